@@ -1,0 +1,178 @@
+"""Makes the theme's pages light: one small style sheet, small fonts, deferred scripts.
+
+The theme sends 1.2 MB a page, most of it styles and icons that no page uses. Here each
+page links `_static/book.css` only (see layout.html). At the end of a build that file is
+written from all the style sheets a page would have had, without the rules that match
+nothing in the book, and the icon and math fonts are cut to what the book shows.
+
+A class that a script assembles from pieces cannot be seen and would lose its rules: a
+script names its classes whole.
+"""
+
+import html
+import io
+import logging
+import re
+from pathlib import Path
+
+import tinycss2
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+THEME_STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css")
+ICON_FONT = "vendor/fontawesome/webfonts/fa-solid-900.woff2"
+MATH_FONT = "fonts/stix-two-math.woff2"
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it narrates each table
+ICONS_CSS = (
+    '@font-face{font-family:"Font Awesome 6 Free";font-weight:900;'
+    'font-display:block;src:url("fonts/icons.woff2") format("woff2")}'
+)
+NESTED_RULES = ("media", "supports", "layer", "container")
+
+
+def setup(app):
+    app.connect("html-page-context", defer_scripts, priority=900)
+    app.connect("build-finished", write_light_files, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def defer_scripts(app, pagename, templatename, context, doctree):
+    """Let the page show before its scripts run; the search page needs their order."""
+    context["has_math"] = "<math" in context.get("body", "")
+    if pagename == "search":
+        return
+    files = context.get("script_files", [])
+    for i, script in enumerate(files):
+        attributes = dict(script.attributes)  # shared between pages: copy, then change
+        if script.filename and "type" not in attributes:
+            attributes["defer"] = "defer"
+        elif (attributes.get("body") or "").startswith("DOCUMENTATION_OPTIONS"):
+            attributes["type"] = "module"  # so that it waits for its deferred file
+        files[i] = type(script)(script.filename, priority=script.priority, **attributes)
+
+
+def write_light_files(app, error):
+    if error or app.builder.name not in ("html", "dirhtml"):
+        return
+    out = Path(app.outdir)
+    static = out / "_static"
+    pages = [path.read_text(encoding="utf-8") for path in sorted(out.rglob("*.html"))]
+    css = "".join(
+        purge(source(static, name), words_of(static, pages))
+        for name in style_sheets(app, static)
+    )
+    css = re.sub(r"@font-face\{[^}]*Font ?Awesome[^}]*\}", "", css) + ICONS_CSS
+    (static / "book.css").write_text(css, encoding="utf-8")
+    write_font(static / ICON_FONT, static / "fonts/icons.woff2", icons_in(css))
+    write_font(static / MATH_FONT, static / "fonts/math.woff2", math_in(pages))
+    for unused in unused_files(static):
+        unused.unlink(missing_ok=True)
+
+
+def style_sheets(app, static):
+    """Return the style sheets of a page, in their order, as paths under _static."""
+    files = sorted(app.builder._css_files, key=lambda file: file.priority)
+    names = [str(file.filename).removeprefix("_static/") for file in files]
+    return [*THEME_STYLES, *(n for n in names if (static / n).exists())]
+
+
+def source(static, name):
+    """Return a style sheet with the ones that it imports in their places."""
+    text = (static / name).read_text(encoding="utf-8")
+    folder = (static / name).parent
+
+    def imported(match):
+        return (folder / match[1]).read_text(encoding="utf-8")
+
+    return re.sub(r'@import\s+"([^"]+)";', imported, text)
+
+
+def words_of(static, pages):
+    """Return every name that a page or a script of the book mentions."""
+    scripts = (path for path in static.rglob("*.js") if "vendor" not in path.parts)
+    texts = [path.read_text(encoding="utf-8") for path in scripts]
+    return set(re.findall(r"[A-Za-z_-][\w-]*", " ".join([*pages, *texts])))
+
+
+def purge(css, words):
+    """Return a style sheet, or a list of its rules, without those for absent names."""
+    parse = (
+        tinycss2.parse_stylesheet if isinstance(css, str) else tinycss2.parse_rule_list
+    )
+    kept = []
+    for rule in parse(css, skip_comments=True, skip_whitespace=True):
+        if rule.type == "qualified-rule":
+            if selectors := used_selectors(rule.prelude, words):
+                kept.append(f"{selectors}{{{tinycss2.serialize(rule.content)}}}")
+        elif rule.type == "at-rule" and rule.lower_at_keyword in NESTED_RULES:
+            if inner := purge(rule.content or [], words):
+                condition = tinycss2.serialize(rule.prelude)
+                kept.append(f"@{rule.at_keyword}{condition}{{{inner}}}")
+        elif rule.type == "at-rule":
+            kept.append(rule.serialize())
+    return "".join(kept)
+
+
+def used_selectors(prelude, words):
+    """Return the selectors whose classes and ids all occur."""
+    selectors = re.split(r",(?![^(]*\))", tinycss2.serialize(prelude))
+    return ",".join(s.strip() for s in selectors if names_in(s) <= words)
+
+
+def names_in(selector):
+    positive = re.sub(r":not\([^)]*\)|\[[^\]]*\]", "", selector)
+    return set(re.findall(r"[.#]((?:[A-Za-z_-]|\\.)(?:[\w-]|\\.)*)", positive))
+
+
+def icons_in(css):
+    """Return the code points of the icons that the style sheet still names."""
+    escaped = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})", css)}
+    return escaped | {ord(c) for c in re.findall("[\ue000-\uf8ff]", css)}
+
+
+# What a browser shows for a letter in <mi>: its italic, which lies elsewhere.
+ITALICS = (
+    (range(0x61, 0x7B), 0x1D44E),
+    (range(0x41, 0x5B), 0x1D434),
+    (range(0x3B1, 0x3CA), 0x1D6FC),
+    (range(0x391, 0x3AA), 0x1D6E2),
+)
+PLANCK = 0x210E  # the italic h, which is older than its neighbours
+DRAWN_UNASKED = {0x221A, 0x2F, 0x20D7, 0x302, 0x303, 0x304}  # roots, accents
+
+
+def math_in(pages):
+    """Return the code points that the pages' formulas need."""
+    formulas = re.findall(r"<math.*?</math>", " ".join(pages), re.S)
+    text = html.unescape(re.sub(r"<[^>]*>", "", "".join(formulas)))
+    points = {ord(character) for character in text} | DRAWN_UNASKED
+    italics = {
+        first + point - letters[0]
+        for point in points
+        for letters, first in ITALICS
+        if point in letters
+    }
+    return points | italics | {PLANCK}
+
+
+def write_font(path, target, points):
+    """Write the part of a font that shows these code points, compressed."""
+    font = TTFont(path)
+    options = subset.Options(layout_features=["ssty", "dtls", "flac"], hinting=False)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(unicodes=points)
+    subsetter.subset(font)
+    font.flavor = "woff2"
+    buffer = io.BytesIO()
+    font.save(buffer)
+    target.write_bytes(buffer.getvalue())
+
+
+def unused_files(static):
+    """Return what no page of the book asks for any more."""
+    icons = static / "vendor/fontawesome"
+    return [
+        *static.rglob("*.map"),
+        *static.glob("scripts/fontawesome.js*"),
+        *(path for path in icons.rglob("*") if path.suffix in {".ttf", ".woff2"}),
+    ]
