@@ -13,7 +13,7 @@ import sysconfig
 import tokenize
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -288,19 +288,18 @@ def _python_topics() -> Iterator[str]:
     return (_end_line(topics[name]) for name in sorted(topics))
 
 
+NOT_THE_LIBRARY = frozenset(
+    {"site-packages", "dist-packages", "test", "tests", "idle_test", "pydoc_data"}
+)
+
+
 def _python_sources(folder: str) -> Iterator[str]:
     """Each module below a folder, sorted by path, without packages and tests.
 
     A file is read in the encoding it declares (PEP 263). Tables of topics, empty
     files and files that cannot be decoded are left out.
     """
-    skipped = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
-    skipped |= {"pydoc_data"}
-    paths = [
-        path
-        for path in _walk(Path(folder), {".py"})
-        if skipped.isdisjoint(path.relative_to(folder).parts)
-    ]
+    paths = _walk(Path(folder), {".py"}, skipped=NOT_THE_LIBRARY)
     if not paths:
         raise CorpusError(
             f"this Python keeps no source of its standard library in {folder}; "
@@ -360,11 +359,18 @@ def _read_folder(folder: Path, encoding: str) -> tuple[str, ...]:
     return tuple(documents)
 
 
-def _walk(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Every file below a folder with one of the suffixes, in one order everywhere."""
+def _walk(
+    folder: Path, suffixes: Set[str], skipped: Set[str] = frozenset()
+) -> list[Path]:
+    """Every file below a folder with one of the suffixes, in one order everywhere.
+
+    Folders named in skipped, and whatever is hidden, are passed by.
+    """
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name for name in folders if name[0] != "." and name not in skipped
+        ]
         for path in (Path(parent, name) for name in files if name[0] != "."):
             if path.suffix.lower() in suffixes and path.is_file():
                 found.append(path)
@@ -377,7 +383,7 @@ def _read_text(path: Path, encoding: str) -> str:
         data = path.read_bytes()
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise CorpusError(_not_decodable(path, data, error)) from error
+        raise CorpusError(_not_decodable(path, data, encoding, error.start)) from error
     except LookupError as error:
         raise CorpusError(
             f"no text encoding is called {encoding!r}; try utf-8, utf-16 or cp1252"
@@ -387,14 +393,14 @@ def _read_text(path: Path, encoding: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _not_decodable(path: Path, data: bytes, error: UnicodeDecodeError) -> str:
+def _not_decodable(path: Path, data: bytes, encoding: str, offset: int) -> str:
     """The message for bytes that are not text in the encoding that was named."""
     guess = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
-    if error.encoding.replace("_", "-").startswith(guess):
+    if guess == encoding:
         guess = "latin-1"
     return (
-        f"{path} is not {error.encoding}: byte 0x{data[error.start]:02x} at offset "
-        f"{error.start:,}.\nName the encoding of the file, perhaps --encoding {guess} "
+        f"{path} is not {encoding}: byte 0x{data[offset]:02x} at offset {offset:,}.\n"
+        f"Name the encoding of the file, perhaps --encoding {guess} "
         f'(in Python encoding="{guess}").'
     )
 
