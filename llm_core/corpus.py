@@ -30,7 +30,7 @@ Progress = Callable[[int, int | None], None]
 CORPORA = {
     "stories": "short stories made on this machine, with their exact cost in bits",
     "python-docs": "the language reference that ships inside every Python",
-    "python-code": "the source of this Python's standard library, about 13 MB",
+    "python-code": "the source of this Python's standard library, about 11 MB",
     "shakespeare": "Tiny Shakespeare, scenes from the plays; a download of 1 MB",
     "tinystories": "TinyStories, simple tales for children; a download of 23 MB",
 }
@@ -117,11 +117,12 @@ class Corpus:
     def split(self, validation_fraction: float) -> tuple["Corpus", "Corpus"]:
         """Hold out a part of the text: (for training, for validation).
 
-        Whole documents are held out, evenly spread over the corpus: of ten, a
-        fraction of 0.2 takes the third and the eighth. Nothing is drawn, so the
-        same corpus is always split in the same way. Where the fraction is less
-        than one document, as it is for a single book, each document is cut
-        instead, and gives its end. A document whose bits are known is never cut.
+        Whole documents are held out, evenly spread over the corpus in the order of
+        their lengths (equal lengths: in the order of the corpus), so that short and
+        long ones come to both sides. Nothing is drawn: the same corpus is always
+        split in the same way. Where the fraction is less than one document, as it
+        is for a single book, each document is cut instead, and gives its end; but
+        a document whose bits are known is never cut.
 
         Raises CorpusError unless 0 < validation_fraction <= 0.5, and where the
         corpus is too small to leave text on both sides.
@@ -142,13 +143,17 @@ class Corpus:
             return self._cut(validation_fraction)
         if len(self.documents) == 1:
             raise CorpusError(f"{self.name} is one document: nothing can be held out")
-        held_out = evenly_spread(len(self.documents), validation_fraction)
-        rest = sorted(set(range(len(self.documents))) - set(held_out))
-        return self._select(rest), self._select(held_out)
+        numbers = range(len(self.documents))
+        by_length = sorted(numbers, key=lambda i: len(self.documents[i]))
+        spread = evenly_spread(len(self.documents), validation_fraction)
+        held_out = {by_length[i] for i in spread}
+        return (
+            self._select([i for i in numbers if i not in held_out]),
+            self._select(sorted(held_out)),
+        )
 
-    def _select(self, chosen: Iterable[int]) -> "Corpus":
+    def _select(self, chosen: list[int]) -> "Corpus":
         """The chosen documents with their bits."""
-        chosen = list(chosen)
         bits = None if self.bits is None else tuple(self.bits[i] for i in chosen)
         return Corpus(self.name, tuple(self.documents[i] for i in chosen), bits)
 
