@@ -3,12 +3,15 @@
 The theme sends 1.2 MB a page, most of it styles and icons that no page uses. Here each
 page links `_static/book.css` only (see layout.html). At the end of a build that file is
 written from all the style sheets a page would have had, without the rules that match
-nothing in the book, and the icon and math fonts are cut to what the book shows.
+nothing in the book. The icon and math fonts are cut to what the book shows, and put
+into the style sheets (math.css for the pages with formulas), so that no text moves when
+they arrive.
 
 A class that a script assembles from pieces cannot be seen and would lose its rules: a
 script names its classes whole.
 """
 
+import base64
 import html
 import io
 import logging
@@ -23,10 +26,14 @@ THEME_STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css")
 ICON_FONT = "vendor/fontawesome/webfonts/fa-solid-900.woff2"
 MATH_FONT = "fonts/stix-two-math.woff2"
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it narrates each table
-ICONS_CSS = (
-    '@font-face{font-family:"Font Awesome 6 Free";font-weight:900;'
-    'font-display:block;src:url("fonts/icons.woff2") format("woff2")}'
-)
+FONT_FACE = """
+@font-face {{
+  font-family: "{family}";
+  font-weight: {weight};
+  font-display: block;
+  src: url(data:font/woff2;base64,{data}) format("woff2");
+}}
+"""
 NESTED_RULES = ("media", "supports", "layer", "container")
 
 
@@ -61,10 +68,13 @@ def write_light_files(app, error):
         purge(source(static, name), words_of(static, pages))
         for name in style_sheets(app, static)
     )
-    css = re.sub(r"@font-face\{[^}]*Font ?Awesome[^}]*\}", "", css) + ICONS_CSS
+    css = re.sub(r"@font-face\{[^}]*Font ?Awesome[^}]*\}", "", css)
+    icons = subset_font(static / ICON_FONT, icons_in(css))
+    math = subset_font(static / MATH_FONT, math_in(pages))
+    css += FONT_FACE.format(family="Font Awesome 6 Free", weight=900, data=icons)
     (static / "book.css").write_text(css, encoding="utf-8")
-    write_font(static / ICON_FONT, static / "fonts/icons.woff2", icons_in(css))
-    write_font(static / MATH_FONT, static / "fonts/math.woff2", math_in(pages))
+    css = FONT_FACE.format(family="Book Math", weight=400, data=math)
+    (static / "math.css").write_text(css, encoding="utf-8")
     for unused in unused_files(static):
         unused.unlink(missing_ok=True)
 
@@ -155,8 +165,8 @@ def math_in(pages):
     return points | italics | {PLANCK}
 
 
-def write_font(path, target, points):
-    """Write the part of a font that shows these code points, compressed."""
+def subset_font(path, points):
+    """Return the part of a font that shows these code points, as base64 of WOFF2."""
     font = TTFont(path)
     options = subset.Options(layout_features=["ssty", "dtls", "flac"], hinting=False)
     subsetter = subset.Subsetter(options)
@@ -165,14 +175,10 @@ def write_font(path, target, points):
     font.flavor = "woff2"
     buffer = io.BytesIO()
     font.save(buffer)
-    target.write_bytes(buffer.getvalue())
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def unused_files(static):
-    """Return what no page of the book asks for any more."""
-    icons = static / "vendor/fontawesome"
-    return [
-        *static.rglob("*.map"),
-        *static.glob("scripts/fontawesome.js*"),
-        *(path for path in icons.rglob("*") if path.suffix in {".ttf", ".woff2"}),
-    ]
+    """Return what no page asks for, and no later build reads."""
+    fonts = set((static / ICON_FONT).parent.iterdir()) - {static / ICON_FONT}
+    return [*static.rglob("*.map"), *static.glob("scripts/fontawesome.js*"), *fonts]

@@ -69,7 +69,7 @@ def to_mathml(tex, node, display):
 
 
 def valid_html(mathml):
-    """Move displaystyle and scriptlevel to <mstyle>, where HTML's grammar wants them."""
+    """Move displaystyle and scriptlevel to <mstyle>, where HTML wants them."""
     entities = r"&(?!(?:lt|gt|amp|quot|apos);|#)\w+;"
     root = ET.fromstring(re.sub(entities, lambda m: html.unescape(m[0]), mathml))
     for parent in list(root.iter()):

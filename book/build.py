@@ -1,0 +1,80 @@
+"""Executes the notebooks whose answers may have changed, and builds the book.
+
+    python book/build.py            only what changed
+    python book/build.py --clean    everything, from nothing
+
+Jupyter Book remembers executed notebooks by their text alone, and pages by their
+sources' dates. A page also shows what the package computes and how the book's own
+extensions write it. So a fingerprint of each is kept beside the build: when the package
+changed, every notebook runs again; when the extensions changed, every page is written
+again. A build that failed leaves nothing that a later one could take for a good page.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "_build"
+FINGERPRINTS = BUILD / "fingerprints.json"
+BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+STRICT = ["-W", "-n", "--keep-going"]  # warnings are errors; see all of them at once
+
+
+def main(arguments):
+    if arguments not in ([], ["--clean"]):
+        sys.exit(f"usage: python book/build.py [--clean]; got {' '.join(arguments)}")
+    if arguments:
+        shutil.rmtree(BUILD, ignore_errors=True)
+    makers = [ROOT / "book" / name for name in ("_ext", "_static", "_templates")]
+    now = {"runs": runs_fingerprint(), "pages": fingerprint(*makers)}
+    forget_what_changed(now)
+    failed = subprocess.run([*BOOK, "build", ".", *STRICT], cwd=ROOT).returncode
+    if failed:
+        forget_pages()
+        sys.exit("The book was not built: see the warnings above.")
+    FINGERPRINTS.write_text(json.dumps(now), encoding="utf-8")
+
+
+def forget_what_changed(now):
+    """Remove the executed notebooks, or the pages, that no longer hold."""
+    before = {}
+    if FINGERPRINTS.exists():
+        before = json.loads(FINGERPRINTS.read_text(encoding="utf-8"))
+    if now["runs"] != before.get("runs"):
+        shutil.rmtree(BUILD / ".jupyter_cache", ignore_errors=True)
+    if now != before:
+        forget_pages()
+
+
+def forget_pages():
+    """Remove the pages, and what Sphinx would otherwise make them from again."""
+    for name in (".doctrees", "html", "jupyter_execute"):
+        shutil.rmtree(BUILD / name, ignore_errors=True)
+    FINGERPRINTS.unlink(missing_ok=True)
+
+
+def runs_fingerprint():
+    """Return what an executed notebook depends on, beside its own text."""
+    expected = ROOT / "notebooks" / "expected.toml"
+    code = fingerprint(ROOT / "llm_core", expected)
+    return f"{code} python {sys.version_info[:2]} torch {version('torch')}"
+
+
+def fingerprint(*places):
+    """Return a hash of the names and contents of files and folders."""
+    digest = hashlib.sha256()
+    for place in places:
+        for path in sorted([place, *place.rglob("*")]):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
