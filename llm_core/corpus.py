@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -35,6 +35,7 @@ CORPORA = {
     "tinystories": "TinyStories, simple tales for children; a download of 23 MB",
 }
 
+# What stands between documents in a file that holds several, as is usual in the field.
 DOCUMENT_SEPARATOR = "<|endoftext|>"
 
 TEXT_SUFFIXES = frozenset({
@@ -52,7 +53,7 @@ class CorpusError(ValueError):
 
 
 class Floor(NamedTuple):
-    """What a text cannot be predicted below, in bits per character."""
+    """The loss that no model can be expected to pass, in bits per character."""
 
     rate: float
     standard_error: float
@@ -253,7 +254,7 @@ def _not_found(name: str) -> str:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return (
         f"found no corpus, file or folder named {shown!r}.{hint}\n"
-        f"Corpora: {', '.join(CORPORA)}; or a file, a folder, an address."
+        f"Corpora: {', '.join(CORPORA)}; or a file, a folder, an http(s) address."
     )
 
 
@@ -302,7 +303,7 @@ def _python_sources(folder: str) -> Iterator[str]:
     """Each module below a folder, sorted by path, without packages and tests.
 
     A file is read in the encoding it declares (PEP 263). Tables of topics, empty
-    files and files that cannot be decoded are left out.
+    files and files that cannot be read are left out.
     """
     paths = _walk(Path(folder), {".py"}, skipped=NOT_THE_LIBRARY)
     if not paths:
@@ -314,7 +315,7 @@ def _python_sources(folder: str) -> Iterator[str]:
         try:
             with tokenize.open(path) as file:
                 text = file.read()
-        except (SyntaxError, UnicodeDecodeError):
+        except (OSError, SyntaxError, UnicodeDecodeError):
             continue
         if text.strip():
             yield _end_line(text)
@@ -470,28 +471,44 @@ def download(name: str, file: Download, progress: Progress | None = None) -> Pat
     Raises CorpusError where the file cannot be had, or is not the one expected.
     """
     path = cache_folder() / f"{name}.txt"
-    part = path.with_name(path.name + ".part")
     if path.is_file() and _is_expected(path, file):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if file.sha256 is None:
-            part.unlink(missing_ok=True)  # old bytes could be those of another file
-        resumed = part.exists()
-        _fetch(file.url, part, progress)
-        if resumed and not _is_expected(part, file):
-            part.unlink()
-            _fetch(file.url, part, progress)
-        expected = _is_expected(part, file)
-        os.replace(part, path) if expected else part.unlink()
+    except OSError as error:
+        raise CorpusError(
+            f"cannot keep downloads in {path.parent}: {error.strerror}.\n"
+            "The environment variable LLM_CORE_CACHE names another folder."
+        ) from error
+    part = path.with_name(path.name + ".part")
+    try:
+        _fetch_expected(file, part, progress)
+        os.replace(part, path)
+    except CorpusError:
+        raise
     except (OSError, HTTPException, ValueError) as error:
         raise CorpusError(_not_downloaded(file.url, error)) from error
-    if not expected:
+    return path
+
+
+def _fetch_expected(file: Download, part: Path, progress: Progress | None) -> None:
+    """Fetch a file whole, going on with what is there if its hash will tell.
+
+    Raises CorpusError, and leaves nothing, where the hash is wrong.
+    """
+    if file.sha256 is None:
+        part.unlink(missing_ok=True)
+    resumed = part.exists()
+    _fetch(file.url, part, progress)
+    if resumed and not _is_expected(part, file):  # it went on with another file
+        part.unlink()
+        _fetch(file.url, part, progress)
+    if not _is_expected(part, file):
+        part.unlink()
         raise CorpusError(
             f"{file.url} is not the file that was expected (its SHA-256 differs), so "
             "it was deleted.\nTry again; a proxy or a log-in page may have answered."
         )
-    return path
 
 
 def _not_downloaded(url: str, error: Exception) -> str:
@@ -517,30 +534,37 @@ def _is_expected(path: Path, file: Download) -> bool:
 
 
 def _fetch(url: str, part: Path, progress: Progress | None) -> None:
-    """Append to a file what it still lacks; a server without ranges sends it all.
-
-    Raises OSError where the connection breaks; what has come by then stays.
-    """
+    """Append to a file what it still lacks; a server without ranges sends it all."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "llm-core"} | ({"Range": f"bytes={have}-"} if have else {})
+    request = urllib.request.Request(url, headers=headers)
     try:
-        request = urllib.request.Request(url, headers=headers)
         response = urllib.request.urlopen(request, timeout=30)
     except urllib.error.HTTPError as error:
-        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            error.close()  # nothing is lacking; the hash tells whether it is right
-            return
-        raise
+        if not have or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        error.close()  # nothing is lacking; the hash tells whether it is right
+        return
     with response:
-        done = have if response.status == HTTPStatus.PARTIAL_CONTENT else 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else done + int(length)
-        with part.open("ab" if done else "wb") as file:
-            while block := response.read(1 << 16):
-                file.write(block)
-                done += len(block)
-                if progress is not None:
-                    progress(done, total)
+        begin = have if response.status == HTTPStatus.PARTIAL_CONTENT else 0
+        _save(response, part, begin, progress)
+
+
+def _save(
+    response: HTTPResponse, part: Path, begin: int, progress: Progress | None
+) -> None:
+    """Write what a server sends into a file, from its byte `begin` on.
+
+    Raises ConnectionError where less comes than was announced; what came stays.
+    """
+    done, length = begin, response.headers.get("Content-Length")
+    total = None if length is None else begin + int(length)
+    with part.open("ab" if begin else "wb") as file:
+        while block := response.read(1 << 16):
+            file.write(block)
+            done += len(block)
+            if progress is not None:
+                progress(done, total)
     if total is not None and done < total:
         raise ConnectionError(
             f"the connection broke after {done:,} of {total:,} bytes; try again"

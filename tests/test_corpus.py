@@ -532,6 +532,12 @@ def test_a_missing_page_says_what_the_server_answered(server):
         load_corpus(server.url("/nothing"))
 
 
+def test_a_cache_that_cannot_be_made_says_how_to_choose_another(tale, cache):
+    write(cache, "a file where the folder should be")
+    with pytest.raises(CorpusError, match=r"(?s)cannot keep.*: .*LLM_CORE_CACHE"):
+        load_corpus("shakespeare")
+
+
 @pytest.mark.parametrize("error", [TimeoutError("timed out"), OSError("no space")])
 def test_any_trouble_on_the_way_is_one_kind_of_error(tale, monkeypatch, error):
     def fail(request, timeout):
