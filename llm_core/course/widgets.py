@@ -23,12 +23,16 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
+import numpy as np
+import numpy.typing as npt
+import traitlets
 
 from llm_core.course.palette import css_variables
 
@@ -131,3 +135,107 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) ->
         f'<table class="llm-table"><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+class Sampler(Widget):
+    """The next token's distribution, under temperature, top-k, top-p, and a draw.
+
+    `tokens` are the texts of the vocabulary, `logits` one number for each, and
+    `context` the text they continue.
+    """
+
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    logits = traitlets.List(traitlets.Float()).tag(sync=True)
+    context = traitlets.Unicode().tag(sync=True)
+    temperature = traitlets.Float(1.0).tag(sync=True)
+    top_k = traitlets.Int().tag(sync=True)
+    top_p = traitlets.Float(1.0).tag(sync=True)
+
+    def __init__(
+        self, tokens: Sequence[str], logits: Sequence[float], context: str = ""
+    ) -> None:
+        if len(tokens) != len(logits):
+            raise ValueError(
+                "tokens and logits must be of one length, "
+                f"got {len(tokens)} tokens and {len(logits)} logits"
+            )
+        super().__init__(
+            tokens=list(tokens),
+            logits=[round(float(logit), 4) for logit in logits],
+            context=context,
+            top_k=len(tokens),
+        )
+
+    def fallback(self) -> str:
+        """Return a table of the twelve likeliest tokens, at temperature 1."""
+        top = max(self.logits)
+        terms = [math.exp(logit - top) for logit in self.logits]
+        ranked = sorted(range(len(terms)), key=lambda i: (-terms[i], i))[:12]
+        rows = [
+            (visible(self.tokens[i]), f"{100 * terms[i] / sum(terms):.1f} %")
+            for i in ranked
+        ]
+        return table(["token", "chance"], rows, f"Next after “{visible(self.context)}”")
+
+
+class AttentionMap(Widget):
+    """Whom each token of a sentence reads, in one head after another.
+
+    `weights` is (layers, heads, T, T): how much row t reads column s <= t. Layers,
+    heads and tokens count from 0 here, and from 1 in the figure's words.
+    """
+
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    weights = traitlets.List(traitlets.List()).tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    focus = traitlets.Int(0).tag(sync=True)
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        weights: Any,
+        layer: int = 0,
+        head: int = 0,
+        focus: int | None = None,
+    ) -> None:
+        weights = np.asarray(weights)
+        length = len(tokens)
+        if weights.ndim != 4 or weights.shape[2:] != (length, length):
+            raise ValueError(
+                f"weights must be (layers, heads, {length}, {length}) for {length} "
+                f"tokens, got {weights.shape}"
+            )
+        super().__init__(
+            tokens=list(tokens),
+            weights=[[_past(head) for head in heads] for heads in weights],
+            layer=layer,
+            head=head,
+            focus=length - 1 if focus is None else focus,
+        )
+
+    def fallback(self) -> str:
+        """Return the map of the first head on show as a table, in percent."""
+        names = [visible(token) for token in self.tokens]
+        rows = [
+            [name, *(f"{100 * weight:.1f}" for weight in row)]
+            for name, row in zip(
+                names, self.weights[self.layer][self.head], strict=True
+            )
+        ]
+        caption = f"Layer {self.layer + 1}, head {self.head + 1}: rows read columns (%)"
+        return f'<div class="llm-scroll">{table(["", *names], rows, caption)}</div>'
+
+
+def _past(head: npt.NDArray[np.floating[Any]]) -> list[list[float]]:
+    """Return the part of a (T, T) map that is not the future, short enough to send."""
+    return [[round(float(w), 4) for w in row[: t + 1]] for t, row in enumerate(head)]
+
+
+def visible(token: str) -> str:
+    """Return a token with its spaces and line ends made visible.
+
+    >>> visible(" once\\n")
+    '␣once↵'
+    """
+    return token.replace(" ", "␣").replace("\n", "↵")

@@ -1,0 +1,95 @@
+// Whom does a token read? One head's attention over a sentence, twice: as shades on the
+// words, for the token in focus, and as the whole map. A table holds the same numbers.
+
+const CELL = 14; // of the map, in its own units
+const NAMES = 70; // room for the readers' names on the right
+
+function svg(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function render({ model, el }) {
+  const tokens = model.get("tokens");
+  const weights = model.get("weights"); // [layer][head][reader][read, up to the reader]
+  const numbers = (count) => [...Array(count).keys()].map((i) => [i, String(i + 1)]);
+  const head = () => weights[model.get("layer")][model.get("head")];
+
+  const words = tokens.map((token, i) => {
+    const word = control("button", { type: "button", class: "llm-word", tabindex: "-1" }, visible(token));
+    word.addEventListener("click", () => focus(i));
+    return word;
+  });
+  const status = statusLine();
+  const size = CELL * tokens.length;
+  const map = svg("svg", { class: "llm-map", viewBox: `0 0 ${size + NAMES} ${size}`, role: "img" });
+  const twin = element("div", { class: "llm-scroll", tabindex: "0", role: "region",
+    "aria-label": "The attention map as a table" });
+
+  function focus(i) {
+    model.set("focus", i);
+    model.save_changes();
+  }
+
+  function shade(node, weight) {
+    node.style.setProperty("--weight", `${(100 * weight).toFixed(1)}%`);
+  }
+
+  function drawMap() {
+    map.setAttribute("aria-label",
+      `Attention map of layer ${model.get("layer") + 1}, head ${model.get("head") + 1}: ` +
+      "one row for each reading token, one column for each token it reads.");
+    const names = tokens.map((token, i) => svg("text",
+      { x: (i + 1) * CELL + 4, y: (i + 0.7) * CELL, "aria-hidden": "true" }, visible(token)));
+    map.replaceChildren(...names, ...head().flatMap((row, i) => row.map((weight, j) => {
+      const cell = svg("rect", { x: j * CELL, y: i * CELL, width: CELL - 1, height: CELL - 1 },
+        svg("title", {}, `${visible(tokens[i])} reads ${visible(tokens[j])}: ${percent(weight)}`));
+      shade(cell, weight);
+      cell.addEventListener("click", () => focus(i));
+      return cell;
+    })));
+    map.append(svg("rect", { class: "llm-map-focus", height: CELL - 1 }));
+    twin.replaceChildren(tableOf("Rows read columns; in percent",
+      ["", ...tokens.map(visible)],
+      head().map((row, i) => [visible(tokens[i]), ...row.map((w) => (100 * w).toFixed(1))])));
+  }
+
+  function showFocus() {
+    const reader = model.get("focus");
+    const row = head()[reader];
+    words.forEach((word, i) => {
+      shade(word, row[i] ?? 0);
+      word.setAttribute("aria-pressed", String(i === reader));
+      word.classList.toggle("llm-later", i > reader);
+    });
+    const line = map.lastChild;
+    line.setAttribute("y", reader * CELL);
+    line.setAttribute("width", (reader + 1) * CELL - 1);
+    const most = [...row.keys()].sort((a, b) => row[b] - row[a] || a - b).slice(0, 3);
+    status.textContent = `“${visible(tokens[reader])}” reads ` +
+      most.map((i) => `“${visible(tokens[i])}” ${percent(row[i])}`).join(", ") + ".";
+  }
+
+  function showHead() {
+    drawMap();
+    showFocus();
+  }
+
+  for (const trait of ["layer", "head"]) model.on(`change:${trait}`, showHead);
+  model.on("change:focus", showFocus);
+  el.append(
+    element("p", { class: "llm-words" }, ...words),
+    status,
+    slider(model, "focus", { label: "Reading token", min: 0, max: tokens.length - 1,
+      format: (i) => `${i + 1}: ${visible(tokens[i])}` }),
+    element("div", { class: "llm-choices" },
+      choice(model, "layer", { label: "Layer", options: numbers(weights.length) }),
+      choice(model, "head", { label: "Head", options: numbers(weights[0].length) })),
+    map,
+    element("details", {}, control("summary", {}, "The same map as a table"), twin));
+  showHead();
+}
+
+export default { render };
