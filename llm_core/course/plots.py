@@ -1,0 +1,269 @@
+"""Data in, Axes out: every picture of the book, in one style.
+
+A picture is drawn in the palette's light colours and in INK, on nothing. The book puts
+it into the page as SVG, where its colours follow the theme; JupyterLab shows the same
+SVG on a light ground. Words that describe a picture belong to its cell's metadata, as
+`mystnb: {image: {alt: …}}`, since only the author knows what is to be seen in it.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from IPython.core.getipython import get_ipython
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from llm_core.course.palette import INK, color
+
+NO_PAPER = "none"
+STYLE: Any = {
+    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor"], INK),
+    **dict.fromkeys(["axes.titlecolor", "xtick.color", "ytick.color"], INK),
+    **dict.fromkeys(["grid.color", "patch.edgecolor", "legend.edgecolor"], INK),
+    **dict.fromkeys(["figure.facecolor", "axes.facecolor"], NO_PAPER),
+    **dict.fromkeys(["savefig.facecolor", "legend.facecolor"], NO_PAPER),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": "medium",
+    "font.family": "sans-serif",
+    "font.size": 11.5,
+    "grid.alpha": 0.18,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6.0,
+    "svg.fonttype": "none",  # letters stay letters
+    "svg.hashsalt": "book",  # the same picture is the same file
+}
+in_style = mpl.rc_context(STYLE)  # a decorator
+
+# Curves differ in colour, in dashes and in markers, so that colour is never alone.
+STROKES: Any = (
+    {"color": color("sequence"), "linestyle": "-", "marker": "o"},
+    {"color": color("highlight"), "linestyle": "--", "marker": "s"},
+    {"color": color("key"), "linestyle": "-.", "marker": "^"},
+    {"color": color("value"), "linestyle": ":", "marker": "D"},
+)
+
+
+@in_style
+def axes(width: float = 6.0, height: float = 3.5) -> Axes:
+    """Return the empty axes of a new figure in the book's style; sizes in inches."""
+    shell: Any = get_ipython()
+    if shell is not None:
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].pop(Figure, None)
+        formatters["image/svg+xml"].for_type(Figure, _for_display)
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+@in_style
+def to_svg(figure: Figure) -> str:
+    """Return a figure as SVG text, the same for the same data."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _for_display(figure: Figure) -> tuple[str, dict[str, str]]:
+    """Return the SVG, and that JupyterLab should put it on a light ground."""
+    return to_svg(figure), {"needs_background": "light"}
+
+
+@in_style
+def curves(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+) -> Axes:
+    """Draw up to four named curves, each given as its x and its y values.
+
+    Raises ValueError for more than four: nobody can tell five apart.
+    """
+    if not 1 <= len(series) <= len(STROKES):
+        raise ValueError(f"expected 1 to {len(STROKES)} curves, got {len(series)}")
+    ax = axes()
+    for (name, (x, y)), stroke in zip(series.items(), STROKES, strict=False):
+        ax.plot(x, y, label=name, **stroke)
+    if log_x:
+        ax.set_xscale("log", base=2)
+        ticks = sorted({value for x, _ in series.values() for value in x})
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    return _finish(ax, x_label, y_label, legend=len(series) > 1)
+
+
+@in_style
+def distribution(
+    shares: Mapping[str, float], *, x_label: str, role: str = "sequence"
+) -> Axes:
+    """Draw one bar for each name, the first on top, with its value written beside it.
+
+    Spaces and line ends in the names are made visible.
+    """
+    ax = axes(height=0.5 + 0.36 * len(shares))
+    names = [visible(name) for name in shares]
+    places = range(len(names))
+    bars = ax.barh(places, list(shares.values()), color=color(role), height=0.7)
+    ax.set_yticks(places, names)
+    ax.bar_label(bars, fmt="{:.3g}", padding=3)
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(x_label)
+    return ax
+
+
+@in_style
+def loss_curve(
+    steps: Sequence[float],
+    losses: Sequence[float],
+    *,
+    validation: tuple[Sequence[float], Sequence[float]] | None = None,
+    floor: float | None = None,
+    y_label: str = "bits per character",
+) -> Axes:
+    """Draw a loss over the steps of a training, and the floor that no model passes.
+
+    `validation` holds the steps and the losses on text that was held out.
+    """
+    ax = axes()
+    ax.plot(steps, losses, color=color("loss"), alpha=0.55, label="training")
+    if validation is not None:
+        ax.plot(*validation, color=color("loss"), marker="o", label="validation")
+    if floor is not None:
+        ax.axhline(floor, color=color("floor"), linestyle="--", label="floor")
+    return _finish(ax, "step", y_label, legend=True)
+
+
+@in_style
+def attention_map(weights: Any, tokens: Sequence[str]) -> Axes:
+    """Draw attention weights (T, T): a row for each token that reads, its sum 1.
+
+    Give `attention_table` beside it, for those who cannot see the picture.
+    Raises ValueError unless the weights have a row and a column for each token.
+    """
+    rows = _square(weights, tokens)
+    size = len(rows)
+    ax = axes(width=1.2 + 0.42 * size, height=1.2 + 0.42 * size)
+    for i, row in enumerate(rows):
+        for j, weight in enumerate(row):
+            patch = Rectangle((j, i), 1, 1, facecolor=color("sequence"), alpha=weight)
+            patch.set_edgecolor(NO_PAPER)
+            ax.add_patch(patch)
+    centres = [i + 0.5 for i in range(size)]
+    names = [visible(token) for token in tokens]
+    ax.set_xticks(centres, names, rotation=90)
+    ax.set_yticks(centres, names)
+    ax.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
+    ax.set(xlabel="is read", ylabel="reads")
+    return ax
+
+
+def _finish(ax: Axes, x_label: str, y_label: str, legend: bool) -> Axes:
+    """Give axes their labels, a faint grid, and a legend where curves need names."""
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.grid(axis="y")
+    if legend:
+        ax.legend()
+    return ax
+
+
+def _square(weights: Any, tokens: Sequence[str]) -> list[list[float]]:
+    """Return weights as nested lists, once their shape is what the tokens ask for."""
+    rows = [[float(weight) for weight in row] for row in weights]
+    if {len(rows), *map(len, rows)} != {len(tokens)}:
+        shape = (len(rows), *{len(row) for row in rows})
+        raise ValueError(f"expected weights ({len(tokens)},) * 2, got {shape}")
+    return rows
+
+
+# --- pictures made of text ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    """HTML for JupyterLab and the page, and plain text for everywhere else."""
+
+    markup: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def visible(text: str) -> str:
+    """Return text with its spaces and line ends made visible, as all widgets do.
+
+    >>> visible("a b")
+    'a␣b'
+    """
+    return text.replace(" ", "␣").replace("\n", "↵")
+
+
+def piece_text(piece: str | bytes) -> str:
+    """Return a token as a reader can see it; bytes that are no text as hex.
+
+    >>> piece_text(b" the"), piece_text("é".encode()[:1])
+    ('␣the', '‹c3›')
+    """
+    if isinstance(piece, str):
+        return visible(piece)
+    try:
+        return visible(piece.decode("utf-8"))
+    except UnicodeDecodeError:
+        return f"‹{piece.hex(' ')}›"
+
+
+def tokens(pieces: Sequence[str | bytes]) -> Picture:
+    """Show a text cut into tokens, a box for each."""
+    texts = [piece_text(piece) for piece in pieces]
+    tint = (
+        f"color-mix(in srgb, var(--llm-sequence, {color('sequence')}) 16%, transparent)"
+    )
+    box = (
+        "border:1px solid currentColor;border-radius:3px;padding:1px 2px;margin:2px 1px"
+    )
+    spans = "".join(
+        f'<span style="display:inline-block;{box};'
+        f'{f"background:{tint}" if i % 2 else ""}">{html.escape(text)}</span>'
+        for i, text in enumerate(texts)
+    )
+    style = "font-family:monospace;white-space:normal;line-height:1.7"
+    return Picture(f'<div style="{style}">{spans}</div>', "|".join(texts))
+
+
+def attention_table(weights: Any, tokens: Sequence[str]) -> Picture:
+    """Show attention weights as a table that can be opened: the twin of the map."""
+    rows, names = _square(weights, tokens), [visible(token) for token in tokens]
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f"<td>{weight:.2f}</td>" for weight in row)
+        + "</tr>"
+        for name, row in zip(names, rows, strict=True)
+    )
+    lines = [
+        " ".join([name, *(f"{weight:.2f}" for weight in row)])
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return Picture(
+        "<details><summary>The weights as a table</summary>"
+        '<table class="llm-table"><caption>Each row reads, each column is read'
+        f"</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></details>",
+        "\n".join(lines),
+    )

@@ -1,0 +1,128 @@
+"""Pictures: data in, Axes out, right on light and dark pages."""
+
+import re
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from llm_core.course import plots
+from llm_core.course.palette import COLORS, INK, follow_theme
+
+MAP = [[1.0, 0.0], [0.25, 0.75]]
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def pictures():
+    yield plots.curves({"a": ([1, 2], [3, 4])}, x_label="x", y_label="y")
+    yield plots.distribution({"a b": 0.75, "c": 0.25}, x_label="share")
+    yield plots.loss_curve([1, 2], [3, 2], validation=([2], [2.1]), floor=1.0)
+    yield plots.attention_map(MAP, [" the", " cat"])
+
+
+def test_a_picture_uses_no_colour_but_the_palettes_and_the_pages_ink():
+    known = {light for light, _ in COLORS.values()} | {INK}
+    for ax in pictures():
+        used = set(re.findall(r"#[0-9a-f]{6}\b", plots.to_svg(ax.figure)))
+        assert INK in used
+        assert used <= known
+
+
+def test_on_the_page_every_colour_follows_the_theme():
+    for ax in pictures():
+        svg = follow_theme(plots.to_svg(ax.figure))
+        assert "currentColor" in svg
+        assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_a_picture_has_no_paper_of_its_own():
+    for ax in pictures():
+        svg = plots.to_svg(ax.figure)
+        assert "#ffffff" not in svg
+        assert "rgb(" not in svg
+
+
+def test_letters_stay_letters():
+    [ax] = [plots.curves({"a": ([1, 2], [3, 4])}, x_label="vocabulary", y_label="y")]
+    assert ">vocabulary<" in plots.to_svg(ax.figure)
+
+
+def test_the_same_data_give_the_same_file():
+    first, second = ([plots.to_svg(ax.figure) for ax in pictures()] for _ in range(2))
+    assert first == second
+
+
+def test_curves_show_the_data_they_were_given():
+    ax = plots.curves(
+        {"one": ([256, 512], [1, 2]), "two": ([256, 512], [3, 5])},
+        x_label="size",
+        y_label="bytes",
+        log_x=True,
+    )
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1, 2], [3, 5]]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["256", "512"]
+    assert len({line.get_linestyle() for line in ax.lines}) == 2
+    assert len({line.get_marker() for line in ax.lines}) == 2
+
+
+def test_more_curves_than_can_be_told_apart_are_refused():
+    series = {str(i): ([1], [1]) for i in range(5)}
+    with pytest.raises(ValueError, match="1 to 4 curves, got 5"):
+        plots.curves(series, x_label="x", y_label="y")
+
+
+def test_a_distribution_has_a_bar_for_each_name_with_its_value():
+    ax = plots.distribution({" a": 0.75, "b": 0.25}, x_label="share")
+    assert [bar.get_width() for bar in ax.patches] == [0.75, 0.25]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["␣a", "b"]
+    assert {"0.75", "0.25"} <= {text.get_text() for text in ax.texts}
+
+
+def test_the_floor_is_drawn_where_it_lies():
+    ax = plots.loss_curve([1, 2], [3, 2], floor=1.25)
+    assert list(ax.lines[-1].get_ydata()) == [1.25, 1.25]
+
+
+def test_an_attention_map_is_as_dark_as_its_weights():
+    ax = plots.attention_map(MAP, ["a", "b"])
+    drawn = {(p.get_y(), p.get_x()): p.get_alpha() for p in ax.patches}
+    assert drawn == {(0, 0): 1.0, (0, 1): 0.0, (1, 0): 0.25, (1, 1): 0.75}
+
+
+@pytest.mark.parametrize("draw", [plots.attention_map, plots.attention_table])
+def test_weights_must_fit_the_tokens(draw):
+    with pytest.raises(ValueError, match="expected weights"):
+        draw(MAP, ["a", "b", "c"])
+
+
+def test_the_table_twin_says_what_the_map_shows():
+    table = plots.attention_table(MAP, [" a", "<b>"])
+    assert "<td>0.25</td><td>0.75</td>" in table._repr_html_()
+    assert "&lt;b&gt;" in table._repr_html_()
+    assert repr(table) == "␣a 1.00 0.00\n<b> 0.25 0.75"
+
+
+def test_tokens_show_spaces_broken_characters_and_markup_safely():
+    picture = plots.tokens([b" <b>", "é".encode()[:1], "\n"])
+    assert repr(picture) == "␣<b>|‹c3›|↵"
+    assert "&lt;b&gt;" in picture._repr_html_()
+    assert "<b>" not in picture._repr_html_()
+
+
+def test_a_notebook_shows_svg_and_jupyterlab_gives_it_a_light_ground(monkeypatch):
+    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+    monkeypatch.setattr(plots, "get_ipython", lambda: shell)
+    ax = plots.curves({"a": ([1, 2], [3, 4])}, x_label="x", y_label="y")
+    data, metadata = shell.display_formatter.format(ax.figure)
+    assert "image/svg+xml" in data
+    assert "image/png" not in data
+    assert metadata["image/svg+xml"] == {"needs_background": "light"}
