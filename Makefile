@@ -45,7 +45,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PIP) $(TORCH_FROM) torch
 	@echo "  2 of 2: JupyterLab, Jupyter Book, the test tools, and llm_core itself"
 	@$(PIP) --editable '.[course,dev]'
-	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements"
+	-@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" 2>/dev/null
 	@touch $@
 	@echo "$(VENV) is ready."
 
