@@ -3,7 +3,8 @@
 Shapes: B batch, T time, C = d_model, D = head_dim, V = vocab_size.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -322,6 +323,17 @@ class GPTModel(nn.Module):
             config.head_dim,
         )
         return KeyValueCache(weight.new_empty(shape))
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off for a while, and back to what it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def next_token_loss(
