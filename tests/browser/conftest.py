@@ -1,0 +1,140 @@
+"""A real browser on the built book, over http and from the disk.
+
+A page opened here fails its test when it logs an error, or asks for anything that does
+not come from the book.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "_build" / "html"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NO_BROWSER = (
+    "These tests need Chromium. Install it (Debian and Ubuntu: `apt install chromium`; "
+    "elsewhere: `python -m playwright install chromium`), or set CHROMIUM to the path "
+    "of a Chromium or Chrome."
+)
+VIEWS = {
+    f"{scheme}-{width}": {"color_scheme": scheme, "width": width}
+    for scheme in ("light", "dark")
+    for width in (1280, 390)
+}
+
+
+def pytest_configure(config):
+    if not (BOOK / "index.html").exists():
+        raise pytest.UsageError("These tests look at the built book: make it first.")
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test for each page (name), place (host) and view that it asks for."""
+    found = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html"))
+    no_pages = ("_static/", "index.html")  # the second leads to the first page
+    pages = [page for page in found if not page.startswith(no_pages)]
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", pages)
+    if "host" in metafunc.fixturenames:
+        metafunc.parametrize("host", ["http", "disk"])
+    if "view" in metafunc.fixturenames:
+        metafunc.parametrize("view", VIEWS.values(), ids=VIEWS)
+
+
+def chromium(playwright):
+    named = os.environ.get("CHROMIUM")
+    found = [named] if named else [shutil.which(name) for name in NAMES]
+    found.append(playwright.chromium.executable_path)
+    for path in found:
+        if path and Path(path).exists():
+            return path
+    pytest.exit(NO_BROWSER, returncode=1)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(playwright), args=QUIET
+        )
+        yield browser
+        browser.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def addresses():
+    """The book's address on a server of our own, and on the disk."""
+    handler = functools.partial(Quiet, directory=BOOK)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {
+        "http": f"http://127.0.0.1:{server.server_port}/",
+        "disk": BOOK.as_uri() + "/",
+    }
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def visit(browser, addresses):
+    """visit(page, host="http", color_scheme="light", width=1280) -> an open page.
+
+    Every widget of the page has been scrolled to, and is alive.
+    """
+
+    @contextmanager
+    def open_page(name, host="http", color_scheme="light", width=1280):
+        faults = []
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=color_scheme
+        )
+
+        def allow(route):
+            address = route.request.url
+            if address.startswith((addresses[host], "data:", "blob:")):
+                route.continue_()
+            else:
+                faults.append(f"asked for {address}")
+                route.abort()
+
+        page.route("**/*", allow)
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: faults.append(f"no {request.url}"))
+        page.on(
+            "response",
+            lambda r: r.status >= 400 and faults.append(f"{r.status} for {r.url}"),
+        )
+        page.on(
+            "console",
+            lambda m: m.type in ("error", "warning") and faults.append(m.text),
+        )
+        page.goto(addresses[host] + name, wait_until="load")
+        for widget in page.locator("[data-llm-widget]").all():
+            widget.scroll_into_view_if_needed()
+            widget.and_(page.locator("[data-ready]")).wait_for(timeout=10_000)
+        yield page
+        page.close()
+        assert not faults
+
+    return open_page
