@@ -28,6 +28,9 @@ CHECK_PYTHON = import platform, sys; v = sys.version_info; \
   sys.exit("This is Python %d.%d; the course needs 3.11 or later. Install one, then say which: make PYTHON=python3.12 setup" % v[:2] if v < (3, 11) \
   else "PyTorch makes no releases for Intel Macs any more: see \"Intel Macs\" in README.md." if mac else 0)
 
+# More for the program that a target runs: make test ARGS="-k tokenizer"
+ARGS ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes constraints clean
 
@@ -50,7 +53,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "$(VENV) is ready."
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+	$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(ARGS)
 
 book: $(READY) ## execute the notebooks and build the book
 	$(BIN)/python book/build.py
@@ -59,13 +62,13 @@ book-clean: $(READY) ## the same from nothing: every notebook is executed again
 	$(BIN)/python book/build.py --clean
 
 test: lint types quotes ## run every check that needs no browser
-	$(PYTEST)
+	$(PYTEST) $(ARGS)
 
 test-browser: $(READY) ## look at the built pages in a real browser (after make book)
-	$(PYTEST) tests/browser
+	$(PYTEST) tests/browser $(ARGS)
 
 test-lab: $(READY) ## open notebooks in a real JupyterLab and move their widgets
-	$(PYTEST) tests/lab
+	$(PYTEST) tests/lab $(ARGS)
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check
