@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from llm_core.course.palette import INK, color
+from llm_core.course.widgets import table, visible
 
 NO_PAPER = "none"
 STYLE: Any = {
@@ -205,15 +206,6 @@ class Picture:
         return self.text
 
 
-def visible(text: str) -> str:
-    """Return text with its spaces and line ends made visible, as all widgets do.
-
-    >>> visible("a b")
-    'a␣b'
-    """
-    return text.replace(" ", "␣").replace("\n", "↵")
-
-
 def piece_text(piece: str | bytes) -> str:
     """Return a token as a reader can see it; bytes that are no text as hex.
 
@@ -249,21 +241,12 @@ def tokens(pieces: Sequence[str | bytes]) -> Picture:
 def attention_table(weights: Any, tokens: Sequence[str]) -> Picture:
     """Show attention weights as a table that can be opened: the twin of the map."""
     rows, names = _square(weights, tokens), [visible(token) for token in tokens]
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>'
-        + "".join(f"<td>{weight:.2f}</td>" for weight in row)
-        + "</tr>"
-        for name, row in zip(names, rows, strict=True)
-    )
-    lines = [
-        " ".join([name, *(f"{weight:.2f}" for weight in row)])
+    cells = [
+        [name, *(f"{weight:.2f}" for weight in row)]
         for name, row in zip(names, rows, strict=True)
     ]
+    markup = table(["", *names], cells, "Each row reads, each column is read")
     return Picture(
-        "<details><summary>The weights as a table</summary>"
-        '<table class="llm-table"><caption>Each row reads, each column is read'
-        f"</caption><thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></details>",
-        "\n".join(lines),
+        f"<details><summary>The weights as a table</summary>{markup}</details>",
+        "\n".join(map(" ".join, cells)),
     )

@@ -28,6 +28,7 @@ ALTERS_INPUT = (
     "the result is right, but your function alters its input. Work on a copy: whoever "
     "calls it may still need the original."
 )
+UNKNOWN = "work this input by hand, and compare step by step."
 KEEPS_STATE = (
     "called again with its first input, your function answers differently: it keeps "
     "something between calls, perhaps in a default argument or a global variable."
@@ -240,9 +241,11 @@ class WriteFunction:
         for i, case in enumerate(self.cases):
             if agree(expected[i], runs[i]):
                 continue
-            if is_accident(runs[i]):
+            hint = self.diagnose(runs, i)
+            if is_accident(runs[i]) and not hint:
                 return trouble(runs[i], case)
-            return compare(self.diagnose(runs, expected, i), case, expected[i], runs[i])
+            hint = hint or type_problem(expected[i], runs[i]) or UNKNOWN
+            return compare(hint, case, expected[i], runs[i])
         if changed:
             case, given = changed[0]
             evidence = {"input": written(case), "afterwards": written(given)}
@@ -266,22 +269,19 @@ class WriteFunction:
             pass
         return ""
 
-    def diagnose(
-        self,
-        runs: Sequence[Returned | Raised],
-        expected: Sequence[Returned | Raised],
-        failing: int,
-    ) -> str:
-        """Return the hint that fits what the learner's function gave."""
-        wrong_type = type_problem(expected[failing], runs[failing])
-        partial = ""
+    def diagnose(self, runs: Sequence[Returned | Raised], failing: int) -> str:
+        """Return the hint whose mistake gives what the learner's function gave.
+
+        A mistake that agrees in every case wins over one that agrees only here.
+        """
+        here = ""
         for mistake in self.misconceptions:
             acted = [run(mistake.wrong, copy.deepcopy(case)) for case in self.cases]
-            if all(agree(a, r) for a, r in zip(acted, runs, strict=True)):
+            if all(map(agree, acted, runs)):
                 return mistake.hint
-            if agree(acted[failing], runs[failing]) and not partial:
-                partial = mistake.hint
-        return partial or wrong_type or "work this input by hand and compare each step."
+            if agree(acted[failing], runs[failing]):
+                here = here or mistake.hint
+        return here
 
 
 def compare(
