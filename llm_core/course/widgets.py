@@ -263,7 +263,7 @@ class MergeStepper(Widget):
 
     def fallback(self) -> str:
         """Return a table of the first ten merges."""
-        rows = []
+        rows: list[list[str]] = []
         words = count_words([self.text], GPT2_PATTERN)
         tokens = [bytes([byte]) for byte in range(256)]
         pieces = [(list(word), count) for word, count in words.items()]
