@@ -1,38 +1,45 @@
-"""For all tests: one thread, nothing of the reader's own touched, no way to the net."""
+"""What several suites share: a real browser, for those that ask for one."""
 
 import os
-import socket
-import tempfile
+import shutil
 from pathlib import Path
 
 import pytest
 
-# Tests compute with tiny tensors, where a second thread costs more than it brings. What
-# the tests start inherits all this; it must be set before anything imports torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["MPLBACKEND"] = "agg"
-os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
-
-# A reader's progress and downloads stay the reader's.
-_HOME = tempfile.TemporaryDirectory(
-    prefix="llm-core-tests-", ignore_cleanup_errors=True
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
-os.environ["LLM_CORE_HOME"] = str(Path(_HOME.name, "home"))
-os.environ["LLM_CORE_CACHE"] = str(Path(_HOME.name, "cache"))
+NO_BROWSER = (
+    "These tests need Chromium. Install it (Debian and Ubuntu: `apt install chromium`; "
+    "elsewhere: `python -m playwright install chromium`), or set CHROMIUM to the path "
+    "of a Chromium or Chrome."
+)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def offline():
-    """A test that reaches for another machine fails, on every machine alike."""
-    connect = socket.socket.connect
+def chromium(playwright):
+    named = os.environ.get("CHROMIUM")
+    found = [named] if named else [shutil.which(name) for name in NAMES]
+    found.append(playwright.chromium.executable_path)
+    for path in found:
+        if path and Path(path).exists():
+            return path
+    pytest.exit(NO_BROWSER, returncode=1)
 
-    def connect_here(self, address):
-        if isinstance(address, tuple):
-            host = address[0]
-            if host != "localhost" and not host.startswith(("127.", "::1")):
-                raise OSError(f"tests are offline, and {host} is another machine")
-        return connect(self, address)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", connect_here)
-        yield
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(playwright), args=QUIET
+        )
+        yield browser
+        browser.close()
