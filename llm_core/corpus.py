@@ -22,8 +22,6 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from llm_core.stories import sample_stories
-
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes in all (None: not known)."""
 
@@ -274,6 +272,8 @@ def _make_corpus(name: str, num_stories: int, seed: int) -> Corpus:
         return Corpus(name, tuple(_python_sources(sysconfig.get_path("stdlib"))))
     if num_stories < 1:
         raise CorpusError(f"num_stories must be at least 1, got {num_stories}")
+    from llm_core.stories import sample_stories  # a grammar that other texts never need
+
     stories = list(sample_stories(num_stories, seed=seed))
     return Corpus(
         name,
