@@ -26,7 +26,7 @@ TORCH_FROM = $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 CHECK_PYTHON = import platform, sys; v = sys.version_info; \
   mac = (platform.system(), platform.machine()) == ("Darwin", "x86_64"); \
   sys.exit("This is Python %d.%d; the course needs 3.11 or later. Install one, then say which: make PYTHON=python3.12 setup" % v[:2] if v < (3, 11) \
-  else "PyTorch makes no releases for Intel Macs any more: see \"Intel Macs\" in README.md." if mac else 0)
+  else "This Python is for Intel Macs, and PyTorch makes nothing for them any more: see \"Intel Macs\" in README.md." if mac else 0)
 
 # More for the program that a target runs: make test ARGS="-k tokenizer"
 ARGS ?=
