@@ -31,8 +31,7 @@ def main(arguments):
         sys.exit(f"usage: python book/build.py [--clean]; got {' '.join(arguments)}")
     if arguments:
         shutil.rmtree(BUILD, ignore_errors=True)
-    makers = [ROOT / "book" / name for name in ("_ext", "_static", "_templates")]
-    now = {"runs": runs_fingerprint(), "pages": fingerprint(*makers)}
+    now = fingerprints()
     forget_what_changed(now)
     strict = {**os.environ, "LLM_CORE_STRICT": "1"}  # results outside their bands fail
     if subprocess.run(BOOK, cwd=ROOT, env=strict).returncode:
@@ -59,11 +58,14 @@ def forget_pages():
     FINGERPRINTS.unlink(missing_ok=True)
 
 
-def runs_fingerprint():
-    """Return what an executed notebook depends on, beside its own text."""
-    expected = ROOT / "notebooks" / "expected.toml"
-    code = fingerprint(ROOT / "llm_core", expected)
-    return f"{code} python {sys.version_info[:2]} torch {version('torch')}"
+def fingerprints():
+    """Return what executed notebooks, and what pages, depend on beside their text."""
+    code = fingerprint(ROOT / "llm_core", ROOT / "notebooks" / "expected.toml")
+    makers = [ROOT / "book" / name for name in ("_ext", "_static", "_templates")]
+    return {
+        "runs": f"{code} python {sys.version_info[:2]} torch {version('torch')}",
+        "pages": fingerprint(*makers),
+    }
 
 
 def fingerprint(*places):

@@ -6,32 +6,14 @@ not come from the book.
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "_build" / "html"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NO_BROWSER = (
-    "These tests need Chromium. Install it (Debian and Ubuntu: `apt install chromium`; "
-    "elsewhere: `python -m playwright install chromium`), or set CHROMIUM to the path "
-    "of a Chromium or Chrome."
-)
 VIEWS = {
     f"{scheme}-{width}": {"color_scheme": scheme, "width": width}
     for scheme in ("light", "dark")
@@ -55,26 +37,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("host", ["http", "disk"])
     if "view" in metafunc.fixturenames:
         metafunc.parametrize("view", VIEWS.values(), ids=VIEWS)
-
-
-def chromium(playwright):
-    named = os.environ.get("CHROMIUM")
-    found = [named] if named else [shutil.which(name) for name in NAMES]
-    found.append(playwright.chromium.executable_path)
-    for path in found:
-        if path and Path(path).exists():
-            return path
-    pytest.exit(NO_BROWSER, returncode=1)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(playwright), args=QUIET
-        )
-        yield browser
-        browser.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

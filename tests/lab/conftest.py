@@ -1,0 +1,124 @@
+"""A real JupyterLab on a copy of the notebooks, with settings of its own."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "lab"
+SETTINGS = "settings/@jupyterlab/apputils-extension"
+PRIVATE = {
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_SETTINGS_DIR": "settings",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+}
+ALL_CELLS_RAN = """() => {
+    const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")];
+    return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p.textContent));
+}"""
+KERNEL_IS_READY = """async () => {
+    const { context, sessionContext } = jupyterapp.shell.currentWidget;
+    await context.ready;
+    await sessionContext.ready;
+    await sessionContext.session.kernel.info;
+}"""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A copy of the notebooks, and the front page's code as a notebook beside them."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    page = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+    cells = re.findall(r"```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)```", page, re.S)
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
+    nbformat.write(notebook, folder / "notebooks" / "intro.ipynb")
+    (folder / SETTINGS).mkdir(parents=True)
+    (folder / SETTINGS / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab(folder):
+    """The address of a running JupyterLab."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += ["--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={folder}"]
+    command += [f"--IdentityProvider.token={TOKEN}"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    environment = {name: str(folder / place) for name, place in PRIVATE.items()}
+    with (folder / "lab.log").open("w", encoding="utf-8") as log:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_it_answers(f"{address}/api?token={TOKEN}", server, folder)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=15)
+
+
+def wait_until_it_answers(address, server, folder, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.3)
+    log = (folder / "lab.log").read_text(encoding="utf-8")
+    pytest.fail(f"JupyterLab did not start:\n{log}")
+
+
+@pytest.fixture
+def run_all(browser, lab):
+    """run_all("intro") -> the page of JupyterLab, once every cell has run."""
+
+    @contextmanager
+    def open_and_run(notebook):
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        elsewhere = []
+
+        def allow(route):
+            if route.request.url.startswith((lab, "data:", "blob:")):
+                route.continue_()
+            else:
+                elsewhere.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", allow)
+        page.goto(f"{lab}/lab/tree/notebooks/{notebook}.ipynb?token={TOKEN}&reset")
+        page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for(timeout=60_000)
+        page.evaluate(KERNEL_IS_READY)
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function(ALL_CELLS_RAN, timeout=180_000)
+        yield page
+        page.close()
+        assert not elsewhere
+
+    return open_and_run
