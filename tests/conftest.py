@@ -1,12 +1,48 @@
-"""What several suites share: a real browser, for those that ask for one."""
+"""For all tests: one thread, nothing of the reader's own touched, no way to the net.
+
+And a real browser, for the suites that ask for one.
+"""
 
 import os
 import shutil
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Tests compute with tiny tensors, where a second thread costs more than it brings. What
+# the tests start inherits all this; it must be set before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MPLBACKEND"] = "agg"
+os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
+
+# A reader's progress and downloads stay the reader's.
+_HOME = tempfile.TemporaryDirectory(
+    prefix="llm-core-tests-", ignore_cleanup_errors=True
+)
+os.environ["LLM_CORE_HOME"] = str(Path(_HOME.name, "home"))
+os.environ["LLM_CORE_CACHE"] = str(Path(_HOME.name, "cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline():
+    """A test that reaches for another machine fails, on every machine alike."""
+    connect = socket.socket.connect
+
+    def connect_here(self, address):
+        if isinstance(address, tuple):
+            host = address[0]
+            if host != "localhost" and not host.startswith(("127.", "::1")):
+                raise OSError(f"tests are offline, and {host} is another machine")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        yield
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -25,7 +61,7 @@ NO_BROWSER = (
 
 def chromium(playwright):
     named = os.environ.get("CHROMIUM")
-    found = [named] if named else [shutil.which(name) for name in NAMES]
+    found = [named] if named else [shutil.which(name) for name in BROWSERS]
     found.append(playwright.chromium.executable_path)
     for path in found:
         if path and Path(path).exists():
