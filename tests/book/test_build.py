@@ -73,5 +73,5 @@ def test_a_failed_build_leaves_no_page_and_no_fingerprint(build, monkeypatch):
 
 
 def test_an_unknown_argument_is_refused(build):
-    with pytest.raises(SystemExit, match="^usage: "):
+    with pytest.raises(SystemExit, match=r"^usage: "):
         build.main(["--al"])
