@@ -95,7 +95,8 @@ def curves(
         raise ValueError(f"expected 1 to {len(STROKES)} curves, got {len(series)}")
     ax = axes()
     for (name, (x, y)), stroke in zip(series.items(), STROKES, strict=False):
-        ax.plot(x, y, label=name, **stroke)
+        each = max(1, len(x) // 10)  # a marker on every point would hide a long curve
+        ax.plot(x, y, label=name, markevery=each, **stroke)
     if log_x:
         ax.set_xscale("log", base=2)
         ticks = sorted({value for x, _ in series.values() for value in x})

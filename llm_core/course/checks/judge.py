@@ -17,8 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 TIME_LIMIT = 5.0  # seconds for one check; what the exercises ask takes milliseconds
@@ -41,7 +40,7 @@ class Verdict:
 
     status: Literal["right", "wrong", "unsolved"]
     message: str
-    evidence: Mapping[str, str] = MappingProxyType({})
+    evidence: Mapping[str, str] = field(default_factory=dict)
     exercise: str = ""
 
     @property
