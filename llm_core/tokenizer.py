@@ -1,4 +1,4 @@
-"""Text in, ids out, and back, by characters or byte pairs; does not know what a model is.
+"""Text in, ids out, and back, by characters or byte pairs; knows nothing of models.
 
 A tokenizer is a numbered list of tokens. `CharacterTokenizer` has one token for each
 character that it was trained on. `BPETokenizer` (byte-pair encoding) starts from the
@@ -7,7 +7,7 @@ most often. It does so inside words: the text is first cut by a pattern, and no 
 crosses a cut. Special tokens, such as END_OF_TEXT, mark places in the stream of ids; no
 token is learned from them or across them.
 
-The functions come first, in the order in which they are used: cut, count, merge, encode.
+The functions come first, in the order of their use: split, count, merge, encode.
 """
 
 import hashlib
@@ -38,8 +38,6 @@ _NOWHERE = r"(?!)"
 
 _PIECE = 2**14  # characters that are encoded at once
 _CACHED_WORDS, _CACHED_WORD_LENGTH = 2**16, 64
-_NO_ID = -1
-
 _FORMAT, _VERSION = "llm_core tokenizer", 1
 
 _Item = TypeVar("_Item")
@@ -76,14 +74,14 @@ def split_words(text: str, pattern: str) -> list[str]:
         words: list[str] = regex.findall(pattern, text, timeout=seconds)
     except TimeoutError:
         raise ValueError(
-            f"the pattern {pattern!r} was still searching {len(text)} characters after "
-            f"{seconds:.0f} s; simplify it: a repeat within a repeat can take forever"
+            f"the pattern {pattern!r} was not done with {len(text)} characters after "
+            f"{seconds:.0f} s: a repeat inside a repeat can take forever"
         ) from None
-    if "".join(words) != text:
-        position = len(os.path.commonprefix([text, "".join(words)]))
+    if (kept := "".join(words)) != text:
+        at = next(at for at, sign in enumerate(text) if kept[at : at + 1] != sign)
         raise ValueError(
             f"the pattern {pattern!r} must match every character, but leaves out "
-            rf"{text[position]!r} at position {position}; add '|[\s\S]' to it"
+            rf"{text[at]!r} at position {at}: add '|[\s\S]' to it"
         )
     return words
 
@@ -118,8 +116,8 @@ def best_pair(
 ) -> tuple[int, int]:
     """Choose the pair to merge next: the most frequent one.
 
-    Of equally frequent pairs, the one whose bytes come last in alphabetical order: the
-    left tokens are compared first, then the right ones. `tokens` are the bytes of each id.
+    Of equally frequent pairs it is the one whose bytes come last in alphabetical order;
+    the left tokens are compared first, then the right ones. `tokens` are bytes by id.
 
     >>> best_pair({(0, 1): 5, (1, 0): 5, (1, 1): 2}, [b"a", b"b"])
     (1, 0)
@@ -144,7 +142,7 @@ def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[i
 
 
 def descending(token: bytes) -> tuple[int, ...]:
-    """Make a key that sorts tokens against the alphabet, for a heap, which pops the least.
+    """Make a key that sorts bytes against the alphabet: a heap gives out the least.
 
     >>> sorted([b"a", b"ab", b"b"], key=descending)
     [b'b', b'ab', b'a']
@@ -223,9 +221,7 @@ def train_merges(
     words = [list(word) for word in word_counts]
     how_often = list(word_counts.values())
     counts = count_pairs(word_counts.items())
-    where: dict[tuple[int, int], set[int]] = defaultdict(
-        set
-    )  # words that have or had it
+    where = defaultdict[tuple[int, int], set[int]](set)  # words that have or had it
     for place, word in enumerate(words):
         for pair in pairwise(word):
             where[pair].add(place)
@@ -245,13 +241,14 @@ def merge_word(ids: Sequence[int], merges: Mapping[tuple[int, int], int]) -> lis
     """Merge pairs of neighbours, always the one with the lowest new id, then leftmost.
 
     Time grows as n log n with the length of the word. A heap holds the possible merges;
-    an entry whose pair has changed since is passed over.
+    one whose pair has changed since is passed over. -1 stands where an id was merged
+    away, and at the end.
 
     >>> merge_word(list(b"lowlow"), {(111, 119): 256, (108, 256): 257})
     [257, 257]
     """
-    ids = [*ids, _NO_ID]
-    before = [*range(-1, len(ids) - 1)]  # the places of the living neighbours
+    ids = [*ids, -1]
+    before = [*range(-1, len(ids) - 1)]  # where the neighbours are; -1 is the end
     after = [*range(1, len(ids)), -1]
     heap = [(merges[p], at) for at, p in enumerate(pairwise(ids)) if p in merges]
     heapify(heap)
@@ -260,22 +257,22 @@ def merge_word(ids: Sequence[int], merges: Mapping[tuple[int, int], int]) -> lis
         gone = after[at]
         if merges.get((ids[at], ids[gone])) != new_id:
             continue
-        ids[at], ids[gone] = new_id, _NO_ID
+        ids[at], ids[gone] = new_id, -1
         after[at] = after[gone]
         before[after[gone]] = at
         for place in (before[at], at):
             pair = ids[place], ids[after[place]]
             if pair in merges:
                 heappush(heap, (merges[pair], place))
-    return [id for id in ids if id != _NO_ID]
+    return [id for id in ids if id != -1]
 
 
 def find_merges(ranks: Mapping[bytes, int]) -> dict[tuple[int, int], int]:
-    """Find the merges behind a vocabulary: which two tokens each longer token joins.
+    """Find the merges behind a vocabulary: which two tokens make each longer one.
 
-    `ranks` are the ids by bytes, in the order in which they were learned. A token's parts
-    are what the merges before it make of its bytes. Raises ValueError if a byte is
-    missing, or a token that these parts cannot make is there.
+    `ranks` has the ids by bytes; tokens with lower ids were learned earlier. What these
+    make of a token's bytes are its two parts. Raises ValueError if they make more of
+    it, or if one of the 256 bytes is missing.
 
     >>> byte_ranks = {bytes([byte]): byte for byte in range(256)}
     >>> find_merges(byte_ranks | {b"ow": 256, b"low": 257})
@@ -297,8 +294,8 @@ def find_merges(ranks: Mapping[bytes, int]) -> dict[tuple[int, int], int]:
 class Tokenizer(ABC):
     """What all tokenizers share: special tokens, streams of text, decoding, saving.
 
-    `special_tokens` maps each special token to its id. Wherever one occurs in a text, it
-    becomes that one id. Whoever needs it as ordinary text uses a tokenizer without it.
+    `special_tokens` maps each special token to its id. Wherever one occurs in a text it
+    becomes that one id. To have it as ordinary text, use a tokenizer without it.
     """
 
     _cuts: str  # a pattern for the places at which any text may be cut
@@ -307,8 +304,8 @@ class Tokenizer(ABC):
         self, special_tokens: Sequence[str], alphabet: Sequence[bytes]
     ) -> None:
         _check_special_tokens(special_tokens)
-        self._trained = False
         self._set_tokens(*_number(alphabet, special_tokens))
+        self._trained = False
 
     @property
     def vocab_size(self) -> int:
@@ -352,7 +349,7 @@ class Tokenizer(ABC):
         return list(chain.from_iterable(self._encode_stream([text])))
 
     def encode_iterable(self, texts: Iterable[str]) -> Iterator[int]:
-        """Yield the ids of one long text that arrives in pieces, such as a file's lines.
+        """Yield the ids of one long text that comes in pieces, such as a file's lines.
 
         They are the ids that `encode` gives for the joined pieces, wherever those were
         cut. Text is held back only until its ids can no longer change: with
@@ -360,7 +357,7 @@ class Tokenizer(ABC):
         pattern to the next special token, or else to the end of the text.
         """
         self._check_trained()
-        return chain.from_iterable(self._encode_stream(texts))
+        return chain.from_iterable(self._encode_stream(_as_texts(texts)))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text.
@@ -369,6 +366,8 @@ class Tokenizer(ABC):
         become U+FFFD, the replacement character. Raises ValueError if an id is not in
         the vocabulary.
         """
+        if not isinstance(ids, Iterable):
+            raise ValueError(f"ids must be a list, such as [{ids!r}], got {ids!r}")
         parts = []
         for position, id in enumerate(ids):
             try:
@@ -389,7 +388,7 @@ class Tokenizer(ABC):
         return self._tokens[number]
 
     def save(self, path: str | Path) -> None:
-        """Write a JSON file, which `load` reads. An existing file is replaced at once."""
+        """Write a JSON file for `load`. A file that exists is replaced as a whole."""
         self._check_trained()
         special_ids = set(self.special_tokens.values())
         ordinary = [t for id, t in enumerate(self._tokens) if id not in special_ids]
@@ -405,7 +404,7 @@ class Tokenizer(ABC):
         _write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Tokenizer":
         """Read the file that `save` wrote, as the class that was saved.
 
         Raises ValueError with the path and the fault if the file is anything else, or
@@ -426,9 +425,6 @@ class Tokenizer(ABC):
     ) -> None:
         self._tokens = _list_by_id(ids, special_tokens)
         self.special_tokens = dict(special_tokens)
-
-    def _learn(self, tokens: Sequence[bytes]) -> None:
-        self._set_tokens(*_number(tokens, self.special_tokens))
         self._trained = True
 
     def _check_trained(self) -> None:
@@ -449,15 +445,14 @@ class Tokenizer(ABC):
         self, texts: str | Iterable[str], verbose: bool
     ) -> Iterator[str]:
         """Yield what lies between special tokens, text by text."""
-        texts = [texts] if isinstance(texts, str) else texts
-        for text in _progress(texts, verbose, "reading texts"):
+        for text in _progress(_as_texts(texts), verbose, "reading texts"):
             for piece in self._pieces([text]):
                 for part in split_special(piece, self.special_tokens):
                     if part not in self.special_tokens:
                         yield part
 
     def _pieces(self, texts: Iterable[str]) -> Iterator[str]:
-        """Cut joined texts anew, into pieces that have the same ids alone as together."""
+        """Join texts, and cut them anew where the cut does not change the ids."""
         held, enough, position = "", _PIECE, 0
         for text in texts:
             _check_text(text, position)
@@ -510,7 +505,8 @@ class CharacterTokenizer(Tokenizer):
             characters.update(part)
         if not characters:
             raise ValueError("training needs text, got none")
-        self._learn([character.encode() for character in sorted(characters)])
+        tokens = [character.encode() for character in sorted(characters)]
+        self._set_tokens(*_number(tokens, self.special_tokens))
 
     def _set_tokens(
         self, ids: Mapping[bytes, int], special_tokens: Mapping[str, int]
@@ -545,7 +541,6 @@ class CharacterTokenizer(Tokenizer):
                 raise ValueError(f"each token must be one character, got {token!r}")
         tokenizer = cls(list(special_tokens))
         tokenizer._set_tokens(ids, special_tokens)
-        tokenizer._trained = True
         return tokenizer
 
 
@@ -553,9 +548,9 @@ class BPETokenizer(Tokenizer):
     """Byte-level byte-pair encoding: any text has ids, and common words few.
 
     The bytes have the ids 0 to 255, the merges the next ones in the order in which they
-    were learned, and the special tokens the last. `vocab_size` is what training aims at;
-    a text that has less to merge gives fewer tokens. Before training it counts the
-    bytes and the special tokens.
+    were learned, and the special tokens the last. The argument `vocab_size` is what
+    training aims at; a text with less to merge gives fewer tokens. The property is the
+    real number, which before training is that of the bytes and special tokens.
 
     `merges` maps each merged pair of ids to the new id; the lowest new id comes first
     in encoding.
@@ -580,8 +575,8 @@ class BPETokenizer(Tokenizer):
         super().__init__(special_tokens, [bytes([byte]) for byte in range(256)])
         if not isinstance(vocab_size, int) or vocab_size < self.vocab_size:
             raise ValueError(
-                f"vocab_size must be a whole number of at least {self.vocab_size}, for "
-                f"256 bytes and {len(special_tokens)} special tokens; got {vocab_size!r}"
+                f"vocab_size must be a whole number of at least {self.vocab_size} (256 "
+                f"bytes, {len(special_tokens)} special tokens), got {vocab_size!r}"
             )
         self._target_size = vocab_size
 
@@ -601,16 +596,15 @@ class BPETokenizer(Tokenizer):
         size = len(ranks) + len(special_tokens)
         tokenizer = cls(max(size, 256), list(special_tokens), pattern)
         tokenizer._set_tokens(ranks, special_tokens)
-        tokenizer._trained = True
         return tokenizer
 
     def train(self, texts: str | Iterable[str], verbose: bool = False) -> None:
         """Learn merges from a text, or from many; forget what was learned before.
 
         Texts are read once, one at a time: memory grows with the number of different
-        words. Nothing is merged across words, special tokens or texts. `verbose` shows a
-        progress bar. Raises ValueError, and leaves the tokenizer as it was, if there is
-        nothing to learn from.
+        words. Nothing is merged across words, special tokens or texts. `verbose` shows
+        a progress bar. Raises ValueError, and leaves the tokenizer as it was, if there
+        is nothing to learn from.
         """
         parts = self._training_parts(texts, verbose)
         word_counts = count_words(parts, self.pattern)
@@ -621,7 +615,7 @@ class BPETokenizer(Tokenizer):
         tokens = [bytes([byte]) for byte in range(256)]
         for left, right in _progress(merges, verbose, "merging pairs", num_merges):
             tokens.append(tokens[left] + tokens[right])
-        self._learn(tokens)
+        self._set_tokens(*_number(tokens, self.special_tokens))
 
     def _set_tokens(
         self, ids: Mapping[bytes, int], special_tokens: Mapping[str, int]
@@ -680,7 +674,7 @@ def _number(
 def _list_by_id(
     ids: Mapping[bytes, int], special_tokens: Mapping[str, int]
 ) -> list[bytes]:
-    """List all tokens by id. Raises ValueError unless each of 0, 1, 2, … is there once."""
+    """List all tokens by id. Raises ValueError unless the ids are 0, 1, 2, …, once."""
     special_ids = {token.encode(): id for token, id in special_tokens.items()}
     size = len(ids) + len(special_ids)
     tokens: dict[int, bytes] = {}
@@ -694,8 +688,14 @@ def _list_by_id(
     return [tokens[id] for id in range(size)]
 
 
+def _as_texts(texts: str | Iterable[str]) -> Iterable[str]:
+    if not isinstance(texts, Iterable):
+        raise ValueError(f"expected a text or a list of texts, got {texts!r:.60}")
+    return [texts] if isinstance(texts, str) else texts
+
+
 def _may_cross(cut: int, text: str, token: str) -> bool:
-    """Whether the token, or its beginning at the end of the text, may lie across a cut."""
+    """Whether a token, or the beginning of one at text's end, lies across a cut."""
     starts = range(max(0, cut - len(token) + 1), cut)
     return any(token.startswith(text[at : at + len(token)]) for at in starts)
 
@@ -703,9 +703,7 @@ def _may_cross(cut: int, text: str, token: str) -> bool:
 def _check_text(text: str, position: int) -> None:
     """Raise ValueError if text, which begins at `position`, has no UTF-8."""
     if not isinstance(text, str):
-        raise ValueError(
-            f"expected text (str), got {type(text).__name__}: {text!r:.60}"
-        )
+        raise ValueError(f"text must be a str, got {type(text).__name__} {text!r:.60}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -717,8 +715,8 @@ def _check_text(text: str, position: int) -> None:
 
 
 def _check_special_tokens(special_tokens: Sequence[str]) -> None:
-    if isinstance(special_tokens, str):
-        raise ValueError(f"special_tokens must be a list, such as [{special_tokens!r}]")
+    if isinstance(special_tokens, str) or not isinstance(special_tokens, Sequence):
+        raise ValueError(f"special_tokens must be a list, got {special_tokens!r}")
     for token in special_tokens:
         _check_text(token, 0)
         if not token:
@@ -735,9 +733,7 @@ def _check_pattern(pattern: str) -> None:
             f"the pattern {pattern!r:.60} is not a regular expression: {error}"
         ) from error
     if num_groups:
-        raise ValueError(
-            f"the pattern {pattern!r:.60} has a group: write (?:…) for (…)"
-        )
+        raise ValueError(f"the pattern {pattern!r:.60} has (…): write (?:…) instead")
 
 
 def _progress(
@@ -756,7 +752,7 @@ def _fingerprint(content: dict[str, Any]) -> str:
 
 
 def _read_tokens(content: Any) -> tuple[dict[bytes, int], dict[str, int]]:
-    """Return the ids of tokens and of special tokens that a file holds, if it is whole."""
+    """Return the ids of a file's tokens and special tokens, if the file is whole."""
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f'it has no "format": "{_FORMAT}"')
     if content.get("version") != _VERSION:
@@ -776,7 +772,7 @@ def _read_tokens(content: Any) -> tuple[dict[bytes, int], dict[str, int]]:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file such that, whatever happens, it is there as a whole or not at all."""
+    """Write a file so that, whatever happens, it is there as a whole or not at all."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         with open(unfinished, "w", encoding="utf-8") as file:
