@@ -325,25 +325,23 @@ class Tokenizer(ABC):
     def _encode_part(self, text: str, position: int) -> list[int]:
         """Encode text without special tokens; `position` is where it begins."""
 
-    @abstractmethod
     def _settings(self) -> dict[str, str]:
-        """Return the arguments that a file must hold beside the tokens."""
+        """Return what a file must hold beside the tokens."""
+        return {}
 
     @classmethod
     @abstractmethod
     def _restore(
-        cls,
-        ids: Mapping[bytes, int],
-        special_tokens: Mapping[str, int],
-        settings: Mapping[str, Any],
+        cls, ids: dict[bytes, int], special_tokens: dict[str, int], content: Any
     ) -> Self:
         """Make a tokenizer from what a file holds."""
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids; `decode` turns them back into exactly this text.
 
-        Raises ValueError if the tokenizer is not trained, or if text has a lone
-        surrogate, which is half a character and cannot be written as UTF-8.
+        Raises ValueError if the tokenizer is not trained, if it is one of characters
+        and does not know one, or if text has a lone surrogate, which is half a
+        character and cannot be written as UTF-8.
         """
         self._check_trained()
         return list(chain.from_iterable(self._encode_stream([text])))
@@ -352,9 +350,9 @@ class Tokenizer(ABC):
         """Yield the ids of one long text that comes in pieces, such as a file's lines.
 
         They are the ids that `encode` gives for the joined pieces, wherever those were
-        cut. Text is held back only until its ids can no longer change: with
-        GPT2_PATTERN to the end of a word, so that memory stays bounded; with another
-        pattern to the next special token, or else to the end of the text.
+        cut. Text is held back only until its ids can no longer change: for characters
+        and with GPT2_PATTERN that is soon, so that memory stays bounded; with another
+        pattern it is at the next special token, or else at the end.
         """
         self._check_trained()
         return chain.from_iterable(self._encode_stream(_as_texts(texts)))
@@ -463,9 +461,7 @@ class Tokenizer(ABC):
                     cut = self._last_cut(held)
                     yield held[:cut]
                     held = held[cut:]
-                    enough = max(
-                        _PIECE, 2 * len(held)
-                    )  # so that time grows as n, not n²
+                    enough = max(_PIECE, 2 * len(held))  # time grows as n, not n²
         yield held
 
     def _last_cut(self, text: str) -> int:
@@ -526,15 +522,9 @@ class CharacterTokenizer(Tokenizer):
                 "use BPETokenizer, which can encode any text"
             ) from None
 
-    def _settings(self) -> dict[str, str]:
-        return {}
-
     @classmethod
     def _restore(
-        cls,
-        ids: Mapping[bytes, int],
-        special_tokens: Mapping[str, int],
-        settings: Mapping[str, Any],
+        cls, ids: dict[bytes, int], special_tokens: dict[str, int], content: Any
     ) -> Self:
         for token in ids:
             if len(token.decode()) != 1:
@@ -552,8 +542,8 @@ class BPETokenizer(Tokenizer):
     training aims at; a text with less to merge gives fewer tokens. The property is the
     real number, which before training is that of the bytes and special tokens.
 
-    `merges` maps each merged pair of ids to the new id; the lowest new id comes first
-    in encoding.
+    `merges` maps each merged pair of ids to the new id. Encoding merges, inside each
+    word, the pair with the lowest new id first.
 
     >>> tokenizer = BPETokenizer(258, special_tokens=[END_OF_TEXT])
     >>> tokenizer.train("low lower lowest")
@@ -637,12 +627,9 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def _restore(
-        cls,
-        ids: Mapping[bytes, int],
-        special_tokens: Mapping[str, int],
-        settings: Mapping[str, Any],
+        cls, ids: dict[bytes, int], special_tokens: dict[str, int], content: Any
     ) -> Self:
-        return cls.from_ranks(ids, special_tokens, settings.get("pattern", ""))
+        return cls.from_ranks(ids, special_tokens, content.get("pattern"))
 
 
 class _WordCache(dict[str, list[int]]):
@@ -726,6 +713,8 @@ def _check_special_tokens(special_tokens: Sequence[str]) -> None:
 
 
 def _check_pattern(pattern: str) -> None:
+    if not isinstance(pattern, str):
+        raise ValueError(f"the pattern must be a str, got {pattern!r:.60}")
     try:
         num_groups = regex.compile(pattern).groups
     except Exception as error:  # regex fails in many ways, RecursionError among them
