@@ -15,14 +15,11 @@ import pytest
 # the tests start inherits all this; it must be set before anything imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MPLBACKEND"] = "agg"
-os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 
 # A reader's progress and downloads stay the reader's.
-_HOME = tempfile.TemporaryDirectory(
-    prefix="llm-core-tests-", ignore_cleanup_errors=True
-)
-os.environ["LLM_CORE_HOME"] = str(Path(_HOME.name, "home"))
-os.environ["LLM_CORE_CACHE"] = str(Path(_HOME.name, "cache"))
+OWN = tempfile.TemporaryDirectory(prefix="llm-core-", ignore_cleanup_errors=True)
+os.environ["LLM_CORE_HOME"] = str(Path(OWN.name, "home"))
+os.environ["LLM_CORE_CACHE"] = str(Path(OWN.name, "cache"))
 
 
 @pytest.fixture(scope="session", autouse=True)
