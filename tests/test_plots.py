@@ -1,25 +1,14 @@
 """Pictures: data in, Axes out, right on light and dark pages."""
 
 import re
-from types import SimpleNamespace
 
-import matplotlib as mpl
 import pytest
 from IPython.core.formatters import DisplayFormatter
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 from llm_core.course import plots
 from llm_core.course.palette import COLORS, INK, follow_theme
 
 MAP = [[1.0, 0.0], [0.25, 0.75]]
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 def pictures():
@@ -32,32 +21,32 @@ def pictures():
 def test_a_picture_uses_no_colour_but_the_palettes_and_the_pages_ink():
     known = {light for light, _ in COLORS.values()} | {INK}
     for ax in pictures():
-        used = set(re.findall(r"#[0-9a-f]{6}\b", plots.to_svg(ax.figure)))
+        used = set(re.findall(r"#[0-9a-f]{6}\b", plots.to_svg(ax)))
         assert INK in used
         assert used <= known
 
 
 def test_on_the_page_every_colour_follows_the_theme():
     for ax in pictures():
-        svg = follow_theme(plots.to_svg(ax.figure))
+        svg = follow_theme(plots.to_svg(ax))
         assert "currentColor" in svg
         assert not re.search(r"#[0-9a-f]{6}\b", svg)
 
 
 def test_a_picture_has_no_paper_of_its_own():
     for ax in pictures():
-        svg = plots.to_svg(ax.figure)
+        svg = plots.to_svg(ax)
         assert "#ffffff" not in svg
         assert "rgb(" not in svg
 
 
 def test_letters_stay_letters():
     [ax] = [plots.curves({"a": ([1, 2], [3, 4])}, x_label="vocabulary", y_label="y")]
-    assert ">vocabulary<" in plots.to_svg(ax.figure)
+    assert ">vocabulary<" in plots.to_svg(ax)
 
 
 def test_the_same_data_give_the_same_file():
-    first, second = ([plots.to_svg(ax.figure) for ax in pictures()] for _ in range(2))
+    first, second = ([plots.to_svg(ax) for ax in pictures()] for _ in range(2))
     assert first == second
 
 
@@ -118,11 +107,16 @@ def test_tokens_show_spaces_broken_characters_and_markup_safely():
     assert "<b>" not in picture._repr_html_()
 
 
-def test_a_notebook_shows_svg_and_jupyterlab_gives_it_a_light_ground(monkeypatch):
-    shell = SimpleNamespace(display_formatter=DisplayFormatter())
-    monkeypatch.setattr(plots, "get_ipython", lambda: shell)
+def test_a_notebook_shows_svg_and_jupyterlab_gives_it_a_light_ground():
     ax = plots.curves({"a": ([1, 2], [3, 4])}, x_label="x", y_label="y")
-    data, metadata = shell.display_formatter.format(ax.figure)
-    assert "image/svg+xml" in data
-    assert "image/png" not in data
+    formatter = DisplayFormatter()
+    data, metadata = formatter.format(ax)
+    assert set(data) == {"image/svg+xml", "text/plain"}
     assert metadata["image/svg+xml"] == {"needs_background": "light"}
+
+
+def test_a_picture_leaves_no_open_figure_behind():
+    import matplotlib.pyplot as plt
+
+    list(pictures())
+    assert plt.get_fignums() == []

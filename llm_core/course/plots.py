@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
-from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -54,29 +52,37 @@ STROKES: Any = (
 )
 
 
-@in_style
-def axes(width: float = 6.0, height: float = 3.5) -> Axes:
-    """Return the empty axes of a new figure in the book's style; sizes in inches."""
-    shell: Any = get_ipython()
-    if shell is not None:
-        formatters = shell.display_formatter.formatters
-        formatters["image/png"].pop(Figure, None)
-        formatters["image/svg+xml"].for_type(Figure, _for_display)
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+class Drawing(Axes):
+    """Axes that show themselves when they are the last line of a cell.
+
+    The figure belongs to no window and to no list of open figures.
+    """
+
+    def _repr_mimebundle_(
+        self, **options: Any
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the SVG, and that JupyterLab should put it on a light ground."""
+        svg = "image/svg+xml"
+        data = {svg: to_svg(self), "text/plain": repr(self)}
+        return data, {svg: {"needs_background": "light"}}
 
 
 @in_style
-def to_svg(figure: Figure) -> str:
-    """Return a figure as SVG text, the same for the same data."""
+def axes(width: float = 6.0, height: float = 3.5) -> Drawing:
+    """Return empty axes in the book's style; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    drawing: Drawing = figure.add_subplot(axes_class=Drawing)  # type: ignore[assignment]
+    return drawing
+
+
+@in_style
+def to_svg(ax: Axes) -> str:
+    """Return a picture as SVG text, the same for the same data."""
+    figure: Any = ax.get_figure(root=True)
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     svg = file.getvalue()
     return svg[svg.index("<svg") :]
-
-
-def _for_display(figure: Figure) -> tuple[str, dict[str, str]]:
-    """Return the SVG, and that JupyterLab should put it on a light ground."""
-    return to_svg(figure), {"needs_background": "light"}
 
 
 @in_style
@@ -86,7 +92,7 @@ def curves(
     x_label: str,
     y_label: str,
     log_x: bool = False,
-) -> Axes:
+) -> Drawing:
     """Draw up to four named curves, each given as its x and its y values.
 
     Raises ValueError for more than four: nobody can tell five apart.
@@ -107,7 +113,7 @@ def curves(
 @in_style
 def distribution(
     shares: Mapping[str, float], *, x_label: str, role: str = "sequence"
-) -> Axes:
+) -> Drawing:
     """Draw one bar for each name, the first on top, with its value written beside it.
 
     Spaces and line ends in the names are made visible.
@@ -134,7 +140,7 @@ def loss_curve(
     validation: tuple[Sequence[float], Sequence[float]] | None = None,
     floor: float | None = None,
     y_label: str = "bits per character",
-) -> Axes:
+) -> Drawing:
     """Draw a loss over the steps of a training, and the floor that no model passes.
 
     `validation` holds the steps and the losses on text that was held out.
@@ -149,7 +155,7 @@ def loss_curve(
 
 
 @in_style
-def attention_map(weights: Any, tokens: Sequence[str]) -> Axes:
+def attention_map(weights: Any, tokens: Sequence[str]) -> Drawing:
     """Draw attention weights (T, T): a row for each token that reads, its sum 1.
 
     Give `attention_table` beside it, for those who cannot see the picture.
@@ -172,7 +178,7 @@ def attention_map(weights: Any, tokens: Sequence[str]) -> Axes:
     return ax
 
 
-def _finish(ax: Axes, x_label: str, y_label: str, legend: bool) -> Axes:
+def _finish(ax: Drawing, x_label: str, y_label: str, legend: bool) -> Drawing:
     """Give axes their labels, a faint grid, and a legend where curves need names."""
     ax.set(xlabel=x_label, ylabel=y_label)
     ax.grid(axis="y")
