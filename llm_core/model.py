@@ -286,10 +286,10 @@ class GPTModel(nn.Module):
         """(B, T) of ids -> (B, T, V) of logits, one row of scores per position.
 
         With a cache, the ids continue what the cache holds. Raises ValueError where the
-        positions pass max_seq_len.
+        positions pass max_seq_len, or the cache is for another number of rows.
         """
+        self._check(ids, cache)
         start = 0 if cache is None else cache.length
-        self._check(ids, start)
         x = self.embed(ids, start)
         rotate = self.rotation(start, ids.shape[1])
         for layer, block in enumerate(self.blocks):
@@ -300,16 +300,20 @@ class GPTModel(nn.Module):
         logits: Tensor = self.head(self.final_norm(x))
         return logits
 
-    def _check(self, ids: Tensor, start: int) -> None:
+    def _check(self, ids: Tensor, cache: KeyValueCache | None) -> None:
         if ids.ndim != 2 or ids.dtype not in (torch.int64, torch.int32):
             raise ValueError(
                 "ids must be integers of shape (batch, time), "
                 f"got {ids.dtype} of shape {tuple(ids.shape)}"
             )
-        if start + ids.shape[1] > self.config.max_seq_len:
+        rows = len(ids) if cache is None else cache.keys.shape[1]
+        if rows != len(ids):
+            raise ValueError(f"the cache has {rows} rows, the ids have {len(ids)}")
+        end = ids.shape[1] + (0 if cache is None else cache.length)
+        if end > self.config.max_seq_len:
             raise ValueError(
                 f"the model reads at most {self.config.max_seq_len} positions, "
-                f"got {start + ids.shape[1]}: pass fewer ids or a larger max_seq_len"
+                f"got {end}: pass fewer ids or a larger max_seq_len"
             )
 
     def new_cache(self, batch_size: int) -> KeyValueCache:
@@ -370,10 +374,15 @@ class ModelSize:
 
 
 def _activations_per_position(config: GPTConfig) -> int:
-    """Numbers that each position leaves behind for the backward pass, to about 10 %."""
+    """Numbers that each position leaves behind for the backward pass, to about 2 %."""
     C, hidden = config.d_model, config.feed_forward_dim
+    kv = config.key_value_heads * config.head_dim
     norm = 3 * C if config.norm == "rms" else 2 * C  # what goes in, what comes out
-    attention = norm + 2 * C + 2 * config.key_value_heads * config.head_dim
+    attention = norm + 2 * C + 2 * kv
+    if config.qk_norm:
+        attention += 2 * (C + kv)
+    if config.qk_norm or config.positions == "rotary":
+        attention += C  # heads made anew have to be copied where they are merged
     feed_forward = norm + (4 if config.feed_forward == "swiglu" else 2) * hidden
     if config.feed_forward == "none":
         feed_forward = 0
