@@ -120,7 +120,7 @@ def bands():
                 yield pytest.param(table, id=f"{chapter}.{name}")
 
 
-@pytest.mark.parametrize("table", bands())
+@pytest.mark.parametrize("table", list(bands()))
 def test_a_band_is_no_wider_than_chance(table):
     """No wider than three standard deviations over five seeds, or 2 %."""
     measured = table["measured"]
