@@ -42,7 +42,7 @@ def chapters() -> list[str]:
     return sorted(name[8:] for name in names if name.startswith("chapter_"))
 
 
-def judge(number: str, answer: Any) -> Verdict:
+def verdict_on(number: str, answer: Any) -> Verdict:
     """Return the verdict on an answer to an exercise; never raise."""
     known = exercises(number.partition(".")[0])
     if number not in known:
@@ -53,7 +53,7 @@ def judge(number: str, answer: Any) -> Verdict:
 
 def check(number: str, answer: Any) -> None:
     """Show what is right or wrong with an answer, and note what is solved."""
-    verdict = judge(number, answer)
+    verdict = verdict_on(number, answer)
     display(verdict)  # type: ignore[no-untyped-call]
     is_solution = is_called_solution(answer, sys._getframe(1).f_globals)
     if verdict.status == "right" and not is_solution:

@@ -211,6 +211,7 @@ ENCODE = WriteFunction(
         (b"hug", HUGS),
         (b"huns", HUGS),
         (b"hughug", HUGS),
+        (b"abc", [(b"b", b"c"), (b"a", b"b")]),
         (b"ananas", BANANA),
         (b"banana", BANANA),
         (b"aaaaa", [(b"a", b"a"), (b"aa", b"aa")]),
