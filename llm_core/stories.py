@@ -8,6 +8,8 @@ import random
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 from itertools import accumulate
 from math import log2
 from typing import Any, NamedTuple
@@ -15,7 +17,8 @@ from typing import Any, NamedTuple
 # How to read the grammar. A rule is a name and its alternatives, one to a line or
 # divided by bars; deeper lines continue the line above. The earlier an alternative
 # stands, the likelier it is. Inside a line:
-#     <try>     an alternative of the rule `try`, never the same twice in one story
+#     <junk>    an alternative of the rule `junk`; of a rule marked "no repeats", never
+#               the same twice in one story
 #     {thing}   a fact: drawn when it is first spoken, and the same ever after
 #     [a|b]     one of these, here and now
 #     /         a new line
@@ -34,8 +37,7 @@ opening:
     Do you know {name}, the {trait} {job} [who <habit>|from <town>]?
     Far away, in <town>, a {trait} {job} called {name} <habit>.
     When {name} was born, <omen>. Later {name} was a {trait} {job}.
-    Before you were born, a {trait} {job} [moved|came] to <town>. The name on the door was
-        {name}.
+    Before you were born, a {trait} {job} [moved|came] to <town>. It was {name}.
 
 habit:
     <loved> <hamsters> <often>
@@ -60,15 +62,14 @@ often:
     twice a week | for no reason | at weddings | under water
 
 omen:
-    it snowed <hamsters> | <the_dogs> sang | <the_dogs> fainted | the milk turned sour
-    a star fell into the soup | nobody noticed | the moon came out twice
+    it snowed <soggy> <hamsters> | <the_dogs> <came_running> | the moon ate <junk>
 
 town:
     <village> <by_the_sea>
 
 village:
     a village | a town | a valley | a harbour | a city | a tower | a hut | a castle | a farm
-    an island | a lighthouse | a crooked street | a noisy little port | a palace | a swamp
+    a kingdom | a lighthouse | a crooked street | a noisy little port | a palace | a swamp
     a tent | a desert
 
 by_the_sea:
@@ -83,7 +84,7 @@ loss:
     On a <weather> <day> {he} lost {his} {colour} {thing} [to|because of|while chasing] <junk>.
     But one <weather> <time> {he} could not find {his} {colour} {thing}.
     Above all {he} loved {his} {colour} {thing}, and on a <weather> <day> it was <gone>.
-    {He} [took|carried|brought] {his} {colour} {thing} everywhere, until on a <weather>
+    {He} <carefully> carried {his} {colour} {thing} everywhere, until on a <weather>
         <day> it was <gone>.
     What {he} loved best was {his} {colour} {thing}. One <weather> <time> it was <gone>.
     Then came a <weather> <day>, and {he} <cried> that {his} {colour} {thing} was <gone>.
@@ -140,8 +141,8 @@ bargain:
     <meet> <offer> <pay> <reveal> <find> <feast>
 
 oath:
-    <vow> <try> <try> <meet> <hint> <find> <kept>
     <vow> <try> <meet> <hint> <find> <kept>
+    <try> <vow> <meet> <hint> <find> <kept>
 
 clue:
     <riddle> <ignored> <try> <try> <remember> <find> <after>
@@ -158,7 +159,7 @@ repair:
     <try> <try> <noise> <mender> <explain> <gift> <after>
     <try> <noise> <mender> <explain> <gift> <after>
 
-try:
+try (no repeats):
     {He} <carefully> looked <place>, but [found|met|saw] only <junk>.
     [Then|After that|Soon] {he} searched <place>, and <found> <junk>.
     <Place> there was only <junk>.
@@ -185,7 +186,7 @@ an_hour:
 junk:
     a <soggy> <hamster> | two <soggy> <hamsters> | the mayor's <soggy> <hamster>
     somebody's <soggy> <hamster> | a family of <hamsters> | three <soggy> <hamsters>
-    nine <hamsters> and a <hamster>
+    nine <hamsters> and one <hamster>
 
 soggy:
     soggy | sad | surprised | snoring | rude | retired | left-handed | runaway | bewildered
@@ -212,7 +213,7 @@ meet:
     Along came <an_old> {helper}, <humming>.
     Just then <an_old> {helper} came by, <humming>.
     There was nobody about but <an_old> {helper}, <humming> on <perch>.
-    <An_old> {helper} had been watching from <perch>.
+    <An_old> {helper} watched from <perch>, <humming>.
     Who should be <humming> on <perch> but <an_old> {helper}!
 
 humming:
@@ -243,7 +244,7 @@ offer:
     "Your {thing}?" it <said> in a {voice} voice, <humming>. "It will cost you {price}."
     It <winked>. "[Bring|Fetch|Get] me {price}," it <said> in a {voice} voice.
     "I want no <soggy> <hamsters>," it <said> in a {voice} voice. "I want {price}."
-    "For {price}," it <said> in a {voice} voice, <humming>, "I could find [one|it|a certain
+    "For {price}," it <said> in a {voice} voice, <humming>, "I could find [it|that {thing}|your
         {thing}]."
     "I saw <junk> take it," it <said> in a {voice} voice. "For {price} I will say more."
     In a {voice} voice it named its price: {price}, [no more|paid at once|and a <soggy>
@@ -262,15 +263,18 @@ winked:
 
 pay:
     "{Price}!" <cried> {name}. {He} <carefully> <fetched> {price}.
-    {name} <winced> and <fetched> {price} from <the_dogs>.
-    {name} <carefully> <fetched> {price} from <junk>.
-    <By_noon> {he} <fetched> {price} from <the_dogs>.
+    {name} <winced> and <fetched> {price}, thanks to <the_dogs>.
+    {name} <carefully> <fetched> {price} near <junk>.
+    <By_noon> {he} <fetched> {price} behind <the_dogs>.
     So {he} <wept> until <the_dogs> gave {him} {price}.
 
 winced:
     winced | sighed | groaned | made a face | went home | counted to ten | blushed | laughed
 fetched:
-    borrowed | bought | stole | fetched | got | won | begged | took
+    borrowed | bought | stole | fetched | got | won | took | found
+gave:
+    gave | handed | offered | brought | threw | served | fed | sent
+
 by_noon:
     by noon | an hour later | after some trouble | at sunset | the next morning | much later
     after a nap | over tea | at midnight | in a dream | before bedtime | in the end
@@ -296,15 +300,15 @@ lay:
 
 state:
     <covered> <fresh> <mud> | <covered> <mud> and <mud> | next to <junk> | guarded by <junk>
-    safe among <soggy> <hamsters> | dreaming of <soggy> <hamsters> | as good as new
+    safe among <soggy> <hamsters> | dreaming of <soggy> <hamsters> | under <junk>
 
 covered:
     covered in | full of | smelling of | sticky with | dripping with | buried in
     stuffed with | wrapped in
 
 fresh:
-    fresh | old | sweet | wet | cold | salty | somebody's | yesterday's | golden-brown | soft
-    sticky | warm | a little | expensive | magic | plain
+    fresh | old | sweet | wet | cold | salty | melted | invisible | toasted | soft
+    sticky | warm | cheap | expensive | magic | plain
 
 mud:
     mud | feathers | acorns | fish | cobwebs | soap | moss | flour | ink | sand | glue
@@ -317,7 +321,7 @@ feast:
     Then {name} and the {helper} shared {price} with <junk> on <perch>.
     Later <junk> told {him} who had hidden it: the {helper}, who <loved> {price}.
     "I hid it myself," <said> the {helper}, its mouth full of {price} and <fresh> <mud>.
-    "{Price}?" <said> the {voice} voice. "I would have taken <junk>."
+    "Keep {price}," <said> the {voice} voice. "I would rather have <junk>."
 
 was_gone:
     was gone | vanished | fell down | went with it
@@ -339,14 +343,14 @@ hint:
 kept:
     That <weather> <time> <the_dogs> came to watch {name} {promise}.
     A promise is a promise: <by_noon> {name} began to {promise}, watched by <junk>.
-    "And now?" <said> the {helper}. So {name} had to {promise}, and <junk> <came_running>.
+    "And now?" <said> the {helper}. So the {trait} {job} had to {promise} with <junk>.
     {name} <winced>. "You said you would {promise}," <said> the {voice} voice. <Junk>
         <came_running>.
     Every <weather> <day> <the_dogs> can see {name} {promise} with a <soggy> <hamster>.
     The {helper} brought <junk> to watch {him} {promise}, and <winked>.
 
 riddle:
-    Long ago <an_old> {helper} had <said> in a {voice} voice: "<Hamsters> get lost {place}."
+    Long ago <an_old> {helper} <said> in a {voice} voice: "<Hamsters> get lost {place}."
     On <perch> sat <an_old> {helper}. "Lost <hamsters> [go|hide] {place}," it <said>
         in a {voice} voice.
     "Lost things [sleep|wait|meet] {place}," <an_old> {helper} once said in a {voice} voice.
@@ -359,11 +363,11 @@ ignored:
     {name} <winced> and listened to <junk>.
 
 remember:
-    Then <junk> made {him} remember the {helper} and its {voice} voice.
-    {name} sat down on <perch>. What had the {helper} <said>?
-    In {his} head a {voice} voice <winked>. <Onions>! The {helper}!
+    Suddenly <junk> made {him} remember the {helper} and its {voice} voice.
+    {name} sat down on <perch>. What was it that the {helper} <said>?
+    Inside {his} head a {voice} voice <winked>. <Onions>! The {helper}!
     "<Onions>! The {helper}!" <cried> {name}.
-    Was that not a {voice} voice? No, it was <junk>. But now {he} remembered the {helper}.
+    <Junk> spoke in a {voice} voice, just like the {helper}.
     A <soggy> <hamster> made {him} think of the {helper}.
 
 suspect:
@@ -384,11 +388,11 @@ disbelieve:
     "It is {place}," it added. "<Onions> and <thunder>," <cried> {name}.
 
 sorry:
-    "I was wrong," <cried> {name}, and <fetched> the {helper} {price} and a <soggy> <hamster>.
-    {name} <winced> and took {price} to the {helper}, which was <humming>.
+    "I was wrong," <cried> {name}, and <gave> the {helper} {price} and a <soggy> <hamster>.
+    The {trait} {job} <winced> and took {price} to the {helper}, which was <humming>.
     "Sorry," <cried> {name}. "Bring me {price}," <said> the {voice} voice, "and a <soggy>
         <hamster>."
-    The {helper} got {price} and <junk> for its trouble, and <winked>.
+    At last the {helper} got {price} and <junk>, and <winked>.
 
 were_happy:
     made friends | danced until <day> | ate together | played cards | talked until <day>
@@ -407,12 +411,12 @@ again:
     "<Onions> and <thunder>, look again," it <said> in a {voice} voice.
 
 noise:
-    A <soggy> noise led {him} on.
-    Then {he} heard something <carefully> <humming>.
-    {He} <carefully> followed [a trail|the smell] of <fresh> <mud>.
+    Then {he} heard something <humming> {place}.
+    {He} <carefully> followed the smell of <fresh> <mud>. Was something <humming> {place}?
+    A <soggy> noise came from {place}.
 
 mender:
-    There, {place}, sat <an_old> {helper} with the {colour} {thing} in its lap.
+    There, {place}, <an_old> {helper} was <humming> with the {colour} {thing}.
     {Place} {he} found <an_old> {helper}, <humming> beside the {colour} {thing}.
     <An_old> {helper} had the {colour} {thing}, and was <humming> {place}.
 
@@ -423,15 +427,15 @@ explain:
     It <winked>. "I have washed off the <fresh> <mud>," it <said> in a {voice} voice.
 
 gift:
-    {name} <winced> and gave the {helper} {price} and a <soggy> <hamster>.
-    "How wrong I was," <cried> {name}, and <carefully> <fetched> it {price}.
+    {name} <winced> and <gave> the {helper} {price} and a <soggy> <hamster>.
+    "How wrong I was," <cried> {name}, and <carefully> <gave> it {price}.
     "What do I owe you?" <cried> {name}. "Only {price} and a <soggy> <hamster>."
     They shared {price} with <junk>.
 
 after:
     Ever since that <time>, {name} and <junk> always look {place} first.
-    The {colour} {thing}? It lived with {name} and <junk> ever after.
-    Ever since, the {job} has <loved> <soggy> <hamsters> in a {voice} voice.
+    The {colour} {thing}? It lives with {name} and <junk>.
+    Ever after, the {trait} {job} <loved> <soggy> <hamsters> in a {voice} voice.
     That <weather> <time> {name} <loved> the {colour} {thing}.
     Only <the_dogs> and <junk> knew what had happened {place}.
     If you hear a {voice} voice <often>, it is the {helper}, <humming>.
@@ -466,7 +470,7 @@ colour:
     red | blue | green | yellow | white | purple | silver | golden | black | pink | brown
     orange | grey | turquoise
 
-place:
+place (no repeats):
     under the bridge | behind the mill | in the old oak | on the roof | beside the pond
     in the barn | under the stairs | behind the bakery | in the cellar | on the haystack
     under the bed | in the tall grass | in the attic | in the piano | beside the railway
@@ -510,6 +514,11 @@ class Choice:
         self.bits = [log2(self.total / weight) for weight in weights]
         self._without: dict[int, Choice] = {}
 
+    @cached_property
+    def heads(self) -> list[tuple[str, ...]]:
+        """What each item can begin with."""
+        return [_heads(self.items[number]) for number in self.numbers]
+
     def without(self, spoken: int) -> "Choice":
         """Take away the alternatives whose bits are set in `spoken`."""
         if spoken not in self._without:
@@ -518,20 +527,35 @@ class Choice:
         return self._without[spoken]
 
 
-class Slot(NamedTuple):
+def _heads(item: Any) -> tuple[str, ...]:
+    if isinstance(item, str):
+        return (item,)
+    if isinstance(item, Slot):
+        return tuple(item.surfaces.items)
+    if isinstance(item, Choice):
+        return tuple(head for heads in item.heads for head in heads)
+    return _heads(item[0])
+
+
+class Slot:
     """A place in a sentence where a fact is spoken."""
 
-    fact: str
-    surfaces: Choice  # how each value of the fact is written here
-    forced: bool  # whether nothing else can stand here once the fact is known
+    def __init__(self, fact: str, surfaces: Choice, forced: bool) -> None:
+        self.fact = fact
+        self.surfaces = surfaces  # how each value of the fact is written here
+        self.forced = forced  # whether a known fact leaves no other way to go on here
 
 
 def read_grammar(grammar: str) -> dict[str, Choice]:
     """Return the rules of a grammar by name, ready for `tell`."""
     lines: dict[str, list[str]] = {}
+    unrepeated = set()
     for line in grammar.replace("\n        ", " ").splitlines():
         if line.endswith(":"):
-            alternatives = lines.setdefault(line[:-1], [])
+            name, _, mark = line[:-1].partition(" ")
+            alternatives = lines[name] = []
+            if mark:
+                unrepeated.add(name)
         elif line:
             alternatives += re.split(r" *\| *(?![^\[]*\])", line.strip())
     rules: dict[str, Choice] = {}
@@ -542,7 +566,7 @@ def read_grammar(grammar: str) -> dict[str, Choice]:
             written = lines[low]
             if name != low:
                 written = [re.sub("[a-z]", _upper, line, count=1) for line in written]
-            rules[name] = choice(low, written)
+            rules[name] = choice(low if low in unrepeated else "", written)
         return rules[name]
 
     def choice(name: str, written: list[str]) -> Choice:
@@ -591,10 +615,14 @@ def tell(
     spoken: dict[str, int] = {}  # rule -> its alternatives used so far, a bit mask
 
     def draw(choice: Choice) -> int:
-        mask = spoken.get(choice.name, 0)
-        left = choice.without(mask) if mask else choice
-        number = left.numbers[choose(left)]
-        spoken[choice.name] = mask | 1 << number
+        name = choice.name
+        if name not in spoken:
+            number = choose(choice)
+            spoken[name] = 1 << number
+        else:
+            left = choice.without(spoken[name])
+            number = left.numbers[choose(left)]
+            spoken[name] |= 1 << number
         return number
 
     def speak(pieces: Pieces) -> None:
@@ -605,7 +633,8 @@ def tell(
             elif kind is Slot:
                 fact = piece.fact
                 if fact not in known:
-                    known[fact] = draw(piece.surfaces)
+                    choice = piece.surfaces
+                    known[fact] = draw(choice) if choice.name else choose(choice)
                 mention(piece, known[fact])
             else:
                 item = piece.items[draw(piece) if piece.name else choose(piece)]
@@ -739,3 +768,91 @@ def _facts(mentions: list[Any]) -> tuple[Fact, ...]:
         Fact(fact, VALUES[fact][number], position, tuple(needs[fact]))
         for fact, (position, number) in first.items()
     )
+
+
+class _Disagreement(Exception):
+    """The story being told is not the text being read."""
+
+
+class _Replay:
+    """Tells every story that agrees with a text as far as the text goes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.agenda: list[tuple[int, ...]] = [()]  # openings of derivations, as picks
+        self.replays = 0
+
+    def __iter__(self) -> "Iterator[_Replay]":
+        """Stop where a story ends, or where the text does."""
+        while self.agenda:
+            self.script = self.agenda.pop()
+            self.picks: list[int] = []
+            self.mentions: list[tuple[int, Slot, int]] = []
+            self.position = 0
+            self.bits = 0.0
+            self.beyond = ""  # what the story says after the text
+            self.replays += 1
+            with suppress(_Disagreement):
+                try:
+                    tell(self.choose, self.emit, self.mention)
+                except _Beyond:
+                    pass
+                yield self
+
+    def agrees(self, said: str) -> bool:
+        return self.text.startswith(said, self.position) or said.startswith(
+            self.text[self.position :]
+        )
+
+    def choose(self, choice: Choice) -> int:
+        if len(self.picks) < len(self.script):
+            k = self.script[len(self.picks)]
+        else:
+            fits = [
+                k for k, head in enumerate(choice.heads) if any(map(self.agrees, head))
+            ]
+            if not fits:
+                raise _Disagreement
+            for k in fits[1:]:
+                self.agenda.append((*self.picks, k))
+            k = fits[0]
+        self.picks.append(k)
+        self.bits += choice.bits[k]
+        return k
+
+    def emit(self, said: str) -> None:
+        if self.text.startswith(said, self.position):
+            self.position += len(said)
+        elif said.startswith(rest := self.text[self.position :]):
+            self.position += len(rest)
+            self.beyond = said[len(rest) :]
+            raise _Beyond
+        else:
+            raise _Disagreement
+
+    def mention(self, slot: Slot, number: int) -> None:
+        self.mentions.append((self.position, slot, number))
+        self.emit(slot.surfaces.items[number])
+
+
+class _Beyond(Exception):
+    pass
+
+
+def parse_story(text: str) -> list[Story]:
+    """Return every way to tell exactly this text; the grammar leaves one at most."""
+    return [
+        Story(text, replay.bits, _facts(replay.mentions))
+        for replay in _Replay(text)
+        if not replay.beyond and replay.position == len(text)
+    ]
+
+
+def next_characters(prefix: str) -> dict[str, float]:
+    chances: dict[str, float] = {}
+    for replay in _Replay(prefix):
+        if replay.beyond:
+            c = replay.beyond[0]
+            chances[c] = chances.get(c, 0.0) + 2.0**-replay.bits
+    total = sum(chances.values())
+    return {c: x / total for c, x in sorted(chances.items())}
