@@ -30,6 +30,8 @@ _TENSORS, _VALUES = "training.safetensors", "training.json"
 _MANIFEST = "manifest.json"
 _FILES = {_MODEL, _CONFIG, _TOKENIZER, _TENSORS, _VALUES}
 _KEPT = 2
+_REPLACED = ".replaced"  # the save before, where both are of the same step
+_MOST_UNSAVED = 2**26  # numbers in tables that a model computes rather than loads
 
 T = TypeVar("T")
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -75,18 +77,19 @@ def save_checkpoint(
 ) -> Path:
     """Save everything under `folder`, and return the subfolder that holds it.
 
-    Keeps the save before this one and removes older ones. Raises CheckpointError if it
-    cannot be written; what was saved before stays as it was.
+    Keeps the save before this one and removes older ones, and those of later steps,
+    which belong to a run that was given up. Raises CheckpointError if it cannot be
+    written; what was saved before stays as it was.
     """
     folder, state = Path(folder), state or TrainingState()
     target = folder / f"step-{state.step:08d}"
-    staging, replaced = folder / ".partial", folder / ".replaced"
+    staging, replaced = folder / ".partial", folder / _REPLACED
     try:
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
         staging.mkdir(parents=True)
         write_snapshot(staging, model, tokenizer, state)
-        if target.exists():  # the same step, saved once before
+        if target.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
             target.rename(replaced)
         staging.rename(target)
         _flush(folder)
@@ -96,8 +99,10 @@ def save_checkpoint(
             f"could not save to {target}: {error.strerror or error}; "
             "earlier checkpoints are unchanged"
         ) from error
-    for old in [replaced, *snapshots(folder)[_KEPT:]]:
-        shutil.rmtree(old, ignore_errors=True)
+    saves = snapshots(folder)
+    newest = saves.index(target)
+    for unneeded in saves[:newest] + saves[newest + _KEPT :]:
+        shutil.rmtree(unneeded, ignore_errors=True)
     return target
 
 
@@ -122,7 +127,8 @@ def write_snapshot(
 
 def snapshots(folder: Path) -> list[Path]:
     """List the saves in a folder, the newest first."""
-    return sorted(folder.glob("step-" + "[0-9]" * 8), reverse=True)
+    saves = sorted(folder.glob("step-" + "[0-9]" * 8), reverse=True)
+    return [*saves, *folder.glob(_REPLACED)]
 
 
 def load_checkpoint(
@@ -188,8 +194,8 @@ def _read_snapshot(
         )
     values = _parse(folder / _VALUES, _read_json)
     step = values.pop("step", None)
-    if type(step) is not int:
-        raise CheckpointError(f"{folder / _VALUES}: expected a step, got {step!r}")
+    if type(step) is not int or step < 0:
+        raise CheckpointError(f"{folder / _VALUES}: expected a step, got {step!r:.40}")
     state = TrainingState(step, _parse(folder / _TENSORS, _unpack), values)
     return model.to(device), tokenizer, state
 
@@ -199,9 +205,7 @@ def _build(config: GPTConfig, weights: dict[str, Tensor], path: Path) -> GPTMode
     # A wild config must not make us allocate more than the file itself has.
     if config.num_layers > len(weights):
         raise CheckpointError(f"{path} has no {config.num_layers} layers")
-    with torch.device("meta"):
-        shapes = {k: v.shape for k, v in GPTModel(config).state_dict().items()}
-    shapes.pop(_tied(config), None)
+    shapes = _parse(path.parent / _CONFIG, lambda _: _expected_shapes(config))
     for name in sorted(shapes.keys() | weights.keys()):
         expected = tuple(shapes[name]) if name in shapes else "no such tensor"
         got = tuple(weights[name].shape) if name in weights else "none"
@@ -210,6 +214,16 @@ def _build(config: GPTConfig, weights: dict[str, Tensor], path: Path) -> GPTMode
     model = GPTModel(config)
     model.load_state_dict(weights, strict=False)  # the tied head follows its embedding
     return model
+
+
+def _expected_shapes(config: GPTConfig) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        model = GPTModel(config)
+    if sum(table.numel() for table in model.buffers()) > _MOST_UNSAVED:
+        raise ValueError(f"max_seq_len is too large, got {config.max_seq_len}")
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    shapes.pop(_tied(config), None)
+    return shapes
 
 
 def _tied(config: GPTConfig) -> str:

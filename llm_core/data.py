@@ -38,6 +38,8 @@ class TokenStream:
                 "a stream needs one document and two ids at least, "
                 f"got {len(self.starts)} and {len(self.ids)}"
             )
+        if self.starts[0] != 0 or (np.diff(self.starts) <= 0).any():
+            raise ValueError("the documents of a stream must start at 0, and ascend")
 
     @property
     def characters_per_token(self) -> float:
@@ -47,9 +49,8 @@ class TokenStream:
 
 def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> TokenStream:
     """Turn the documents of a corpus into one stream of ids."""
-    boundary = [tokenizer.special_tokens[END_OF_TEXT]] * (
-        END_OF_TEXT in tokenizer.special_tokens
-    )
+    special_tokens = tokenizer.special_tokens.items()
+    boundary = [id for token, id in special_tokens if token == END_OF_TEXT]  # or none
     ids: list[int] = []
     starts = []
     for document in corpus.documents:

@@ -44,8 +44,8 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     >>> keep_top_k(torch.tensor([[1.0, 3.0, 2.0]]), 2)
     tensor([[-inf, 3., 2.]])
     """
-    if k < 1:
-        raise ValueError(f"top_k must be 1 or more, got {k}")
+    if type(k) is not int or k < 1:
+        raise ValueError(f"top_k must be an integer from 1 on, got {k!r}")
     order = logits.argsort(dim=-1, descending=True, stable=True)  # (B, V)
     return logits.scatter(-1, order[:, k:], _OUT)
 
@@ -241,6 +241,8 @@ def stream_text(
     max_new_tokens. A piece is held back while it may still become a stop string, or a
     character of which some bytes are missing.
     """
+    if isinstance(stop, str) or "" in stop:
+        raise ValueError(f"stop must be a list of texts with characters, got {stop!r}")
     device = model.token_embedding.weight.device
     ids = torch.tensor([encode_prompt(tokenizer, prompt)], device=device)
     end = tokenizer.special_tokens.get(END_OF_TEXT)

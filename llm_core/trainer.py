@@ -5,7 +5,7 @@ Does not know what text is, where the ids came from, or who reads the reports.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isfinite, log
 from pathlib import Path
@@ -35,6 +35,8 @@ from llm_core.optim import (
 from llm_core.tokenizer import Tokenizer
 
 _SCHEDULES = {"cosine": warmup_cosine, "stable-decay": warmup_stable_decay}
+# What the optimizers remember of each parameter.
+_MOMENTS = {AdamW: ("step", "exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
 
 
 class TrainingDivergedError(ValueError):
@@ -72,10 +74,12 @@ class TrainConfig:
             if not 0 < getattr(self, name) < float("inf"):
                 got = getattr(self, name)
                 raise ValueError(f"{name} must be a positive number, got {got!r}")
-        for name in ("weight_decay", "warmup_steps", "seed"):
-            if not 0 <= getattr(self, name) < float("inf"):
+        for name in ("warmup_steps", "seed"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 0:
                 got = getattr(self, name)
-                raise ValueError(f"{name} must be 0 or more, got {got!r}")
+                raise ValueError(f"{name} must be an integer from 0 on, got {got!r}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         if not 0 <= self.final_fraction <= 1:
             raise ValueError(
                 f"final_fraction must be in [0, 1], got {self.final_fraction!r}"
@@ -202,7 +206,6 @@ class Trainer:
             )
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
         self.step += 1
         seconds = perf_counter() - started
         rows = config.batch_size * config.accumulation_steps
@@ -231,6 +234,7 @@ class Trainer:
         config, length = self.config, self.model.config.max_seq_len
         device = self.model.token_embedding.weight.device
         total = 0.0
+        self.model.zero_grad(set_to_none=True)
         for part in range(config.accumulation_steps):
             inputs, targets = sample_batch(
                 self.train_stream,
@@ -266,12 +270,19 @@ class Trainer:
         tensors = {"random.cpu": torch.get_rng_state()}  # dropout draws from it
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        for optimizer in self.optimizers:
-            for name, parameter in self.model.named_parameters():
-                for key, tensor in optimizer.state.get(parameter, {}).items():
-                    tensors[f"{key}/{name}"] = tensor
+        for optimizer, name, parameter in self._owned_parameters():
+            for key, tensor in optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}/{name}"] = tensor
         values = {"config": asdict(self.config), "data": self._fingerprint()}
         return TrainingState(self.step, tensors, values)
+
+    def _owned_parameters(self) -> Iterator[tuple[Optimizer, str, Tensor]]:
+        """Yield each parameter with its name and the optimizer that updates it."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield optimizer, names[parameter], parameter
 
     def _fingerprint(self) -> str:
         digest = sha256()
@@ -294,32 +305,32 @@ class Trainer:
         if the streams are not those it was trained on.
         """
         model, _, state = load_training(folder, device)
-        known = {f.name for f in fields(TrainConfig)}
-        config = state.values.get("config")
-        if not isinstance(config, dict) or not config.keys() <= known:
+        if "config" not in state.values:
             raise CheckpointError(f"{folder} holds a model, but no run to resume")
-        trainer = cls(model, train, validation, TrainConfig(**config))
+        try:
+            config = TrainConfig(**state.values["config"])
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{folder}: the run's config: {error}") from error
+        trainer = cls(model, train, validation, config)
         if state.values.get("data") != trainer._fingerprint():
             raise CheckpointError(
                 f"{folder} was trained on other data: pass the streams it began with"
             )
-        trainer._restore(state)
+        try:
+            trainer._restore(state)
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise CheckpointError(f"{folder}: the run's state: {error}") from error
         return trainer
 
     def _restore(self, state: TrainingState) -> None:
         self.step = state.step
-        saved: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in state.tensors.items():
-            key, _, owner = name.partition("/")
-            saved.setdefault(owner, {})[key] = tensor
-        for optimizer in self.optimizers:
-            owned = {p for group in optimizer.param_groups for p in group["params"]}
-            for name, parameter in self.model.named_parameters():
-                if parameter in owned and name in saved:
-                    optimizer.state[parameter] = {
-                        key: tensor.to(parameter.device)
-                        for key, tensor in saved[name].items()
-                    }
+        for optimizer, name, parameter in self._owned_parameters():
+            moments = {}
+            for key in _MOMENTS[type(optimizer)] if self.step else ():
+                tensor = state.tensors[f"{key}/{name}"]
+                shape = () if key == "step" else parameter.shape
+                moments[key] = tensor.view(shape).to(parameter)
+            optimizer.state[parameter] = moments
         torch.set_rng_state(state.tensors["random.cpu"])
         if "random.cuda" in state.tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(state.tensors["random.cuda"])

@@ -2,7 +2,14 @@
 
 import torch
 
-from llm_core import GPTConfig, GPTModel
+from llm_core import (
+    END_OF_TEXT,
+    CharacterTokenizer,
+    Corpus,
+    GPTConfig,
+    GPTModel,
+    encode_corpus,
+)
 
 # One configuration for every choice the model knows, alone and together.
 KINDS = {
@@ -53,3 +60,16 @@ def lively_model(config, seed=0):
 def random_ids(config, rows, length, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(config.vocab_size, (rows, length), generator=generator)
+
+
+def toy_streams(num_documents=40):
+    """Documents that rhyme with their number, as training and validation streams."""
+    documents = tuple(f"cat {i} sat on mat {i}.\n" for i in range(num_documents))
+    training, validation = Corpus("toy", documents).split(0.2)
+    tokenizer = CharacterTokenizer(special_tokens=[END_OF_TEXT])
+    tokenizer.train(documents)
+    return (
+        encode_corpus(training, tokenizer),
+        encode_corpus(validation, tokenizer),
+        tokenizer,
+    )
