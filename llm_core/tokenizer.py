@@ -53,9 +53,10 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
     >>> split_special("one<end>two", ["<end>"])
     ['one', '<end>', 'two']
     """
-    longest_first = sorted(special_tokens, key=len, reverse=True)
-    if not longest_first:
+    present = [token for token in special_tokens if token in text]
+    if not present:
         return [text]
+    longest_first = sorted(present, key=len, reverse=True)
     either = "|".join(map(regex.escape, longest_first))
     return [part for part in regex.split(f"({either})", text) if part]
 
@@ -583,6 +584,9 @@ class BPETokenizer(Tokenizer):
         tokens, the ids must be 0, 1, 2, …, each once. Raises ValueError otherwise, or
         if `find_merges` finds fault with the ranks.
         """
+        for token in ranks:
+            if not isinstance(token, bytes):
+                raise ValueError(f"tokens must be bytes, got {token!r}")
         size = len(ranks) + len(special_tokens)
         tokenizer = cls(max(size, 256), list(special_tokens), pattern)
         tokenizer._set_tokens(ranks, special_tokens)
@@ -691,14 +695,16 @@ def _check_text(text: str, position: int) -> None:
     """Raise ValueError if text, which begins at `position`, has no UTF-8."""
     if not isinstance(text, str):
         raise ValueError(f"text must be a str, got {type(text).__name__} {text!r:.60}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"the text has a lone surrogate, {text[error.start]!r}, at position "
-            f"{position + error.start}: it is half a character; remove it, or read the "
-            "text again with the right encoding"
-        ) from None
+    for start in range(0, len(text), _PIECE):  # by pieces, because encoding copies
+        try:
+            text[start : start + _PIECE].encode()
+        except UnicodeEncodeError as error:
+            at = start + error.start
+            raise ValueError(
+                f"the text has a lone surrogate, {text[at]!r}, at position "
+                f"{position + at}: it is half a character; remove it, or read the text "
+                "again with the right encoding"
+            ) from None
 
 
 def _check_special_tokens(special_tokens: Sequence[str]) -> None:
