@@ -241,7 +241,7 @@ def tokens(pieces: Sequence[str | bytes]) -> Picture:
         f'{f"background:{tint}" if i % 2 else ""}">{html.escape(text)}</span>'
         for i, text in enumerate(texts)
     )
-    style = "font-family:monospace;white-space:normal;line-height:1.7"
+    style = "font-family:monospace;white-space:normal;line-height:1.7;margin:.6em 0"
     return Picture(f'<div style="{style}">{spans}</div>', "|".join(texts))
 
 

@@ -30,6 +30,7 @@ from IPython.display import display
 
 STARTED = time.perf_counter()  # a notebook imports this in its first cell
 HEADER = ("result", "yours", "expected", "")
+STYLE = 'style="padding:.2em 1em .2em 0;text-align:left;font-weight:normal"'
 ADVICE = (
     "Outside means that something differs from the notebook as published: an edited "
     "cell, cells run out of order, or another version of the package. Restart the "
@@ -93,17 +94,16 @@ class Report:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{name or "verdict"}</th>' for name in HEADER)
+        head = "".join(f"<th {STYLE}>{name or 'verdict'}</th>" for name in HEADER)
         body = "".join(
-            f'<tr><th scope="row">{html.escape(first)}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+            f'<tr><th scope="row" {STYLE}>{html.escape(first)}</th>'
+            + "".join(f"<td {STYLE}>{html.escape(cell)}</td>" for cell in rest)
             + "</tr>"
             for first, *rest in self.rows
         )
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return (
-            f'<table class="llm-table"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table>{notes}"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
         )
 
 

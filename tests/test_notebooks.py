@@ -1,0 +1,357 @@
+"""Every chapter keeps the form of the course: what is written, not what it computes.
+
+That a chapter runs, alone and within its bands, is shown by building the book.
+"""
+
+import ast
+import copy
+import itertools
+import json
+import re
+
+import pytest
+
+from llm_core.course import checks
+from llm_core.course.checks.judge import WriteFunction
+from llm_core.course.quote import Cell, read_chapters, to_json
+from llm_core.course.results import find_expected, read_bands
+
+CHAPTERS = read_chapters()
+DRAWINGS = {"axes", "curves", "distribution", "loss_curve", "attention_map"}
+OPENING = (
+    "**What you need.**",
+    "**How long it takes.**",
+    "**What you will be able to do",
+)
+CLOSING = ("## What you can now do", "**Further reading.**")
+GLUED = re.compile(r"\{glue:text\}`(\w+)")
+FOLDED = {"jupyter": {"source_hidden": True}}
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def source_of(cell):
+    return cell.source
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def prose(notebook):
+    cells = notebook["cells"]
+    return "\n\n".join(source(c) for c in cells if c["cell_type"] == "markdown")
+
+
+def calls(cell, prefix=""):
+    """The names that a cell calls, of those that begin so, without the beginning."""
+    nodes = ast.walk(Cell(0, source(cell)).tree)
+    names = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+# --- the rules: each takes a notebook and yields what is wrong ------------------------
+
+
+def kept_outputs(notebook):
+    for cell in code_cells(notebook):
+        if cell["outputs"] or cell["execution_count"] is not None:
+            yield f"{cell['id']}: has outputs; clear them before committing"
+
+
+def long_cells(notebook):
+    for cell in code_cells(notebook):
+        limit = 30 if Cell(0, source(cell)).quote else 15
+        if len(cell["source"]) > limit:
+            yield f"{cell['id']}: {len(cell['source'])} lines, at most {limit}"
+
+
+def late_imports(notebook):
+    for cell in code_cells(notebook)[1:]:
+        tree = Cell(0, source(cell)).tree
+        if any(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.walk(tree)):
+            yield f"{cell['id']}: imports belong into the first cell"
+
+
+def form(notebook):
+    text = prose(notebook)
+    for needed in (*OPENING, *CLOSING):
+        if needed not in text:
+            yield f"there is no {needed}"
+    if not any("report_results" in calls(cell) for cell in code_cells(notebook)):
+        yield "its results are not set beside the expected ones"
+
+
+def pictures(notebook):
+    seen = set()
+    for cell in code_cells(notebook):
+        drawn = DRAWINGS & set(calls(cell, "plots."))
+        figure = cell["metadata"].get("mystnb", {})
+        alt = figure.get("image", {}).get("alt", "")
+        if drawn and len(alt.split()) < 8:
+            yield f"{cell['id']}: a picture needs alt text that says what it shows"
+        if drawn and (alt in seen or alt == figure.get("figure", {}).get("caption")):
+            yield f"{cell['id']}: the alt text is not this picture's own"
+        if drawn and "figure" not in figure:
+            yield f"{cell['id']}: a picture needs a caption and a label"
+        if "attention_map" in drawn and "attention_table" not in calls(cell, "plots."):
+            yield f"{cell['id']}: an attention map needs its table"
+        seen |= {alt} if drawn else set()
+
+
+def glued_numbers(notebook):
+    used = set(GLUED.findall(prose(notebook)))
+    calls_ = [
+        node
+        for cell in code_cells(notebook)
+        for node in ast.walk(Cell(0, source(cell)).tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "glue"
+    ]
+    given = [keyword.arg for call in calls_ for keyword in call.keywords]
+    for name in sorted(used - set(given)):
+        yield f"the prose pastes {name}, which no cell glues"
+    for name in sorted(set(given) - used):
+        yield f"{name} is glued, but the prose does not paste it"
+    for name in sorted({name for name in given if given.count(name) > 1}):
+        yield f"{name} is glued twice"
+
+
+def solutions(notebook):
+    for cell in code_cells(notebook):
+        if "solution_" not in source(cell):
+            continue
+        if "hide-cell" not in cell["metadata"].get("tags", []):
+            yield f"{cell['id']}: a solution is hidden in the page: tag hide-cell"
+        if cell["metadata"].get("jupyter") != FOLDED["jupyter"]:
+            yield f"{cell['id']}: a solution is folded in JupyterLab: source_hidden"
+
+
+def leaning(notebook):
+    """Names of answers and solutions that anything but their own exercise uses."""
+    place = ""
+    home = {}
+    for cell in notebook["cells"]:
+        text = source(cell)
+        if heading := re.search(r"(?m)^#{2,3} (.*)", text):
+            place = heading[1]
+        if cell["cell_type"] == "markdown":
+            continue
+        names = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+        names |= Cell(0, text).definitions
+        for name in sorted(n for n in names if n.startswith(("my_", "solution_"))):
+            if home.setdefault(name, place) != place:
+                yield f"{cell['id']}: {name} belongs to {home[name]}, not to {place}"
+
+
+RULES = (
+    kept_outputs,
+    long_cells,
+    late_imports,
+    form,
+    pictures,
+    glued_numbers,
+    solutions,
+    leaning,
+)
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.path.name)
+def chapter(request):
+    return request.param
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_chapter_keeps_the_rule(chapter, rule):
+    assert list(rule(chapter.notebook)) == []
+
+
+def test_the_file_is_as_jupyter_would_write_it(chapter):
+    text = chapter.path.read_text(encoding="utf-8")
+    assert to_json(json.loads(text)) == text
+    ids = [cell["id"] for cell in chapter.notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_exercise_has_a_task_a_check_and_a_solution(chapter):
+    number = f"{chapter.number:02}"
+    exercises = checks.exercises(number)
+    checked = re.findall(
+        r'check\("([\d.]+)", (\w+)\)', "\n".join(map(source_of, chapter.cells))
+    )
+    for name, exercise in exercises.items():
+        assert f"### {name} {exercise.title}" in chapter.prose
+        first, second = (answer for n, answer in checked if n == name)
+        assert first.startswith("my_")
+        assert second.startswith("solution_")
+    assert {n for n, _ in checked} == set(exercises)
+    assert len(exercises) >= 3
+
+
+def test_every_solution_passes_and_every_task_is_still_open(chapter):
+    namespace = {}
+    exec(chapter.cells[0].source, namespace)
+    kept = [
+        node for cell in chapter.cells for node in cell.tree.body if is_answer(node)
+    ]
+    exec(compile(ast.Module(kept, []), chapter.path.name, "exec"), namespace)
+    code = "\n".join(map(source_of, chapter.cells))
+    for number in checks.exercises(f"{chapter.number:02}"):
+        mine, solution = re.findall(rf'check\("{number}", (\w+)\)', code)
+        assert checks.verdict_on(number, namespace[solution]).status == "right"
+        assert checks.verdict_on(number, namespace[mine]).status != "right"
+
+
+def is_answer(node):
+    """Whether a statement defines an answer, or a function that answers may use."""
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0]).startswith(("my_", "solution_"))
+    return isinstance(node, ast.FunctionDef)
+
+
+def test_results_are_exactly_those_that_have_a_band(chapter):
+    number = f"{chapter.number:02}"
+    bands, seconds = read_bands(find_expected(chapter.path.parent), number)
+    call = next(
+        node
+        for cell in chapter.cells
+        for node in ast.walk(cell.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "report_results"
+    )
+    assert ast.literal_eval(call.args[0]) == number
+    assert {keyword.arg for keyword in call.keywords} == set(bands)
+    assert 0 < seconds <= 120
+
+
+# --- a rule that never fails is no rule: plant each fault -----------------------------
+
+
+def cell(kind, name, text, **metadata):
+    extra = {"outputs": [], "execution_count": None} if kind == "code" else {}
+    lines = text.splitlines(keepends=True)
+    return {
+        "cell_type": kind,
+        "id": name,
+        "source": lines,
+        "metadata": metadata,
+    } | extra
+
+
+ALT = {"alt": "A line that falls steeply at first and then ever more slowly."}
+FIGURE = {"image": ALT, "figure": {"name": "fig-a", "caption": "A curve."}}
+SOUND = {
+    "cells": [
+        cell("markdown", "open", "\n".join(OPENING)),
+        cell("code", "first", "from llm_core.course import plots"),
+        cell("code", "draw", "plots.curves(x)\nglue(loss=1)", mystnb=FIGURE),
+        cell("markdown", "prose", "The loss is {glue:text}`loss:.2f`.\n\n### 1 A"),
+        cell("code", "stub", "my_answer = None"),
+        cell("code", "solve", "solution_answer = 1", tags=["hide-cell"], **FOLDED),
+        cell("code", "report", "report_results('02')"),
+        cell("markdown", "close", "\n".join(CLOSING)),
+    ]
+}
+
+
+def faults(notebook):
+    return [fault for rule in RULES for fault in rule(notebook)]
+
+
+def test_a_sound_notebook_has_no_fault():
+    assert faults(SOUND) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "fault"),
+    [
+        (2, {"outputs": [{}]}, "has outputs"),
+        (2, {"execution_count": 3}, "has outputs"),
+        (2, {"source": ["x = 1\n"] * 16}, "16 lines, at most 15"),
+        (4, {"source": ["import os"]}, "imports belong"),
+        (0, {"source": ["**What you need.**"]}, "no **How long it takes.**"),
+        (7, {"source": []}, "no ## What you can now do"),
+        (6, {"source": ["pass"]}, "not set beside"),
+        (2, {"metadata": {}}, "needs alt text"),
+        (2, {"metadata": {"mystnb": {"image": ALT}}}, "needs a caption"),
+        (
+            2,
+            {"metadata": {"mystnb": FIGURE | {"figure": {"caption": ALT["alt"]}}}},
+            "not this picture's own",
+        ),
+        (2, {"source": ["plots.attention_map(w, t)"]}, "needs its table"),
+        (3, {"source": ["{glue:text}`loss` {glue:text}`gone:d`"]}, "no cell glues"),
+        (3, {"source": ["A loss of 2.13.\n", "### 1 A"]}, "does not paste it"),
+        (4, {"source": ["glue(loss=2)"]}, "glued twice"),
+        (5, {"metadata": FOLDED}, "tag hide-cell"),
+        (5, {"metadata": {"tags": ["hide-cell"]}}, "source_hidden"),
+        (2, {"source": ["my_answer = 1"]}, "my_answer belongs to"),
+    ],
+)
+def test_a_planted_fault_is_found(place, change, fault):
+    notebook = copy.deepcopy(SOUND)
+    notebook["cells"][place] |= change
+    assert any(fault in found for found in faults(notebook))
+
+
+def test_two_pictures_may_not_share_an_alt_text():
+    notebook = copy.deepcopy(SOUND)
+    twin = cell("code", "twin", "plots.curves(y)", mystnb=FIGURE)
+    notebook["cells"].insert(3, twin)
+    assert faults(notebook) == ["twin: the alt text is not this picture's own"]
+
+
+# --- chapter 02: its bands tell a sound tokenizer from a broken one -------------------
+
+
+def test_a_planted_fault_leaves_chapter_02s_bands():
+    from llm_core.corpus import load_corpus
+    from llm_core.tokenizer import GPT2_PATTERN, count_words, merge_word, train_merges
+
+    bands, _ = read_bands(find_expected(CHAPTERS[0].path.parent), "02")
+    counts = count_words(
+        load_corpus("stories", num_stories=2_000).documents, GPT2_PATTERN
+    )
+    text = load_corpus("stories", num_stories=200, seed=1).text
+    words = count_words([text], GPT2_PATTERN)
+
+    def characters_per_token(counts, size, order=1):
+        merges = list(train_merges(counts, size - 256))[::order]
+        ids = {pair: 256 + i for i, pair in enumerate(merges)}
+        tokens = sum(n * len(merge_word(word, ids)) for word, n in words.items())
+        return len(text) / tokens
+
+    once = dict.fromkeys(counts, 1)
+    band = bands["characters_per_token_512"]
+    assert band.holds(characters_per_token(counts, 512))
+    assert not band.holds(characters_per_token(once, 512))
+    assert not band.holds(characters_per_token(counts, 512, order=-1))
+    assert not band.holds(characters_per_token(counts, 512 - 16))
+
+
+def test_chapter_02s_oracles_agree_with_the_core():
+    import random
+
+    from llm_core.course.checks import chapter_02
+    from llm_core.tokenizer import merge_word, train_merges
+
+    rng = random.Random(0)
+    for _ in range(200):
+        letters = [rng.choices(b"abc\xc3\xa9", k=rng.randint(1, 9)) for _ in range(8)]
+        words = {bytes(word): rng.randint(1, 5) for word in letters}
+        tokens = [bytes([byte]) for byte in range(256)]
+        new_ids = {}
+        for left, right in train_merges(words, 12):
+            new_ids[left, right] = len(tokens)
+            tokens.append(tokens[left] + tokens[right])
+        merges = [(tokens[a], tokens[b]) for a, b in new_ids]
+        assert chapter_02.learn_merges(words, 12) == merges
+        for word in itertools.chain(words, [b"abcabc", b"cab\xc3"]):
+            core = [tokens[id] for id in merge_word(list(word), new_ids)]
+            assert chapter_02.encode_word(word, merges) == core
+
+
+def test_chapter_02_has_functions_to_write():
+    kinds = [type(exercise) for exercise in checks.exercises("02").values()]
+    assert kinds.count(WriteFunction) >= 2
+    assert len(set(kinds)) == 3  # predict, write or mend, find
