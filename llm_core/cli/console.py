@@ -102,12 +102,16 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Show a warning as a line of ours, without the line of code it comes from."""
+    """Show a warning as a line of ours, once, without the code it comes from."""
+    shown = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        complain(str(message))
+        if str(message) not in shown:
+            shown.add(str(message))
+            complain(str(message))
 
     with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
 
@@ -133,10 +137,14 @@ class StatusLine:
 
     def print(self, text: str = "") -> None:
         """Write lines that stay, above the one that does not."""
-        if self._length:
-            print("\r" + " " * self._length, end="\r")
-            self._length = 0
+        self.clear()
         print(text, flush=True)
+
+    def clear(self) -> None:
+        """Take the line that is rewritten away."""
+        if self._length:
+            print("\r" + " " * self._length, end="\r", flush=True)
+            self._length = 0
 
 
 class Interruption:

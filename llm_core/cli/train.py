@@ -287,7 +287,7 @@ class Run:
             self.save()
             raise
         if stop.requested:
-            self.line.print()
+            self.line.clear()
             raise KeyboardInterrupt(
                 f"stopped and saved, step {self.saved_step:,}.\n{again}"
             )
@@ -296,12 +296,14 @@ class Run:
 
     def make_steps(self, stop: Interruption) -> StepReport:
         """Make the steps that are left, or those until somebody asks to stop."""
+        recipe, last = self.info.recipe, self.trainer.config.steps
         for report in self.trainer.run():
-            is_last = report.step == self.trainer.config.steps or stop.requested
-            if is_last or report.step % self.info.recipe.save_every == 0:
-                self.save()
             self.show(report)
-            if stop.requested:
+            stopping = stop.requested  # asked once: it may change at any moment
+            due = report.step % recipe.save_every == 0 or report.step == last
+            if due or stopping:
+                self.save()
+            if stopping:
                 break
         return report
 
