@@ -4,6 +4,7 @@ Every batch is a pure function of (seed, step), so that a run stopped anywhere g
 with the rows it would have seen. Shapes: N ids in a stream, B batch, T time.
 """
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,13 +52,13 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> TokenStream:
     """Turn the documents of a corpus into one stream of ids."""
     special_tokens = tokenizer.special_tokens.items()
     boundary = [id for token, id in special_tokens if token == END_OF_TEXT]  # or none
-    ids: list[int] = []
+    ids = array("I")  # four bytes an id while they come, not a Python object
     starts = []
     for document in corpus.documents:
         starts.append(len(ids))
-        ids += boundary
-        ids += tokenizer.encode(document)
-    ids += boundary
+        ids.extend(boundary)
+        ids.extend(tokenizer.encode(document))
+    ids.extend(boundary)
     # Two bytes an id are enough for every vocabulary up to GPT-2's.
     dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
     return TokenStream(
