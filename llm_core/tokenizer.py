@@ -38,6 +38,7 @@ _NOWHERE = r"(?!)"
 
 _PIECE = 2**14  # characters that are encoded at once
 _CACHED_WORDS, _CACHED_WORD_LENGTH = 2**16, 64
+_LONGEST_PATTERN = 2000  # to compile a very long one can take minutes
 _FORMAT, _VERSION = "llm_core tokenizer", 1
 
 _Item = TypeVar("_Item")
@@ -64,20 +65,20 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
 def split_words(text: str, pattern: str) -> list[str]:
     """Cut text into words: what the pattern finds, one after the other.
 
-    Raises ValueError if the pattern leaves out any part of the text, which could not be
-    decoded then, or, for a pattern other than GPT-2's, takes hopelessly long.
+    Raises ValueError if the pattern leaves out a part of the text, which then could not
+    be decoded, or if one other than GPT-2's takes hopelessly long.
 
     >>> split_words("We'll see: 3 birds!", GPT2_PATTERN)
     ['We', "'ll", ' see', ':', ' 3', ' birds', '!']
     """
-    seconds = None if pattern == GPT2_PATTERN else 10 + len(text) / 100_000
+    patience = None if pattern == GPT2_PATTERN else 10 + len(text) / 100_000  # seconds
     try:
-        words: list[str] = regex.findall(pattern, text, timeout=seconds)
-    except TimeoutError:
+        words: list[str] = regex.findall(pattern, text, timeout=patience)
+    except (TimeoutError, MemoryError) as error:
         raise ValueError(
-            f"the pattern {pattern!r} was not done with {len(text)} characters after "
-            f"{seconds:.0f} s: a repeat inside a repeat can take forever"
-        ) from None
+            f"the pattern {pattern!r} takes too much time or memory on {len(text)} "
+            "characters: look for a repeat inside a repeat"
+        ) from error
     if (kept := "".join(words)) != text:
         at = next(at for at, sign in enumerate(text) if kept[at : at + 1] != sign)
         raise ValueError(
@@ -721,6 +722,10 @@ def _check_special_tokens(special_tokens: Sequence[str]) -> None:
 def _check_pattern(pattern: str) -> None:
     if not isinstance(pattern, str):
         raise ValueError(f"the pattern must be a str, got {pattern!r:.60}")
+    if len(pattern) > _LONGEST_PATTERN:
+        raise ValueError(
+            f"the pattern has {len(pattern)} characters, more than {_LONGEST_PATTERN}"
+        )
     try:
         num_groups = regex.compile(pattern).groups
     except Exception as error:  # regex fails in many ways, RecursionError among them

@@ -376,9 +376,9 @@ def test_a_pattern_that_takes_forever_is_stopped():
     find_all = module.regex.findall
     with (
         mock.patch.object(module.regex, "findall", impatient),
-        pytest.raises(ValueError, match="a repeat inside a repeat"),
+        pytest.raises(ValueError, match="40 characters: look for a repeat inside"),
     ):
-        split_words("a" * 40 + "!", r"(?:a|aa)+$|[\s\S]")
+        split_words("a" * 39 + "!", r"(?:a|aa)+$|[\s\S]")
 
 
 # --- Special tokens ---
@@ -482,11 +482,11 @@ def test_memory_of_training_does_not_grow_with_the_number_of_texts():
         return lambda: BPETokenizer(300).train(texts)
 
     train(10)()
-    assert peak_of(train(2000)) < 1.2 * peak_of(train(200)) + 10_000
+    assert peak_of(train(1000)) < 1.2 * peak_of(train(100)) + 10_000
 
 
 def test_memory_of_training_is_small_beside_one_long_text():
-    text = ENGLISH * 2000
+    text = ENGLISH * 1000
     assert peak_of(lambda: BPETokenizer(300).train(text)) < len(text)
 
 
@@ -570,7 +570,8 @@ UNTRAINED = BPETokenizer(300)
         (lambda: BPETokenizer(300, ["<s>", "<s>"]), "must differ"),
         (lambda: CharacterTokenizer("abc"), "must be a list, got 'abc'"),
         (lambda: BPETokenizer(300, pattern="("), "not a regular expression"),
-        (lambda: BPETokenizer(300, pattern="(" * 10_000), "not a regular expression"),
+        (lambda: BPETokenizer(300, pattern="(" * 1999), "not a regular expression"),
+        (lambda: BPETokenizer(300, pattern="a" * 2001), "2001 characters, more than"),
         (lambda: BPETokenizer(300, pattern="(a)|."), r"write \(\?:…\)"),
         (lambda: BPETokenizer(300, pattern=b"."), "must be a str, got b'.'"),
         (lambda: UNTRAINED.encode("a"), "not trained"),
@@ -714,7 +715,7 @@ def write(path, content, sign=True):
         ({"type": "Tokenizer"}, "expected a Tokenizer, got 'Tokenizer'"),
         ({"type": ["BPETokenizer"]}, "expected a Tokenizer, got"),
         ({"pattern": "(a"}, "not a regular expression"),
-        ({"pattern": "(" * 5000}, "not a regular expression"),
+        ({"pattern": "(" * 1999}, "not a regular expression"),
         ({"pattern": "(a)|."}, "write"),
         ({"pattern": None}, "must be a str, got None"),
         ({"tokens": "abc"}, 'expected a list "tokens"'),
