@@ -111,9 +111,9 @@ function render({ model, el }) {
   function showCandidates(ranked) {
     const rows = ranked.slice(0, CANDIDATES).map(({ pair, count }, i) => [
       box(pair[0], ""), box(pair[1], ""), String(count),
-      i === 0 ? "merged next" : count === ranked[0].count ? "equal, but smaller" : ""]);
+      i === 0 ? "yes" : count === ranked[0].count ? "equal, but earlier in the alphabet" : "no"]);
     candidates.replaceChildren(tableOf("The most frequent pairs now",
-      ["left", "right", "count", ""], rows));
+      ["left", "right", "count", "merged next"], rows));
   }
 
   function show() {
