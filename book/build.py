@@ -33,11 +33,24 @@ def main(arguments):
         shutil.rmtree(BUILD, ignore_errors=True)
     now = fingerprints()
     forget_what_changed(now)
-    strict = {**os.environ, "LLM_CORE_STRICT": "1"}  # results outside their bands fail
-    if subprocess.run(BOOK, cwd=ROOT, env=strict).returncode:
+    if subprocess.run(BOOK, cwd=ROOT, env=os.environ | surroundings()).returncode:
         forget_pages()
         sys.exit("The book was not built: see the warnings above.")
     FINGERPRINTS.write_text(json.dumps(now), encoding="utf-8")
+
+
+def surroundings():
+    """Return the environment in which notebooks run: the same for everyone."""
+    profile = BUILD / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    # A kernel would warn that nobody encrypts what it says to its own machine.
+    quiet = 'get_config().IPKernelApp.log_level = "ERROR"\n'
+    (profile / "ipython_kernel_config.py").write_text(quiet, encoding="utf-8")
+    return {
+        "LLM_CORE_STRICT": "1",  # a result outside its band fails
+        "LLM_CORE_HOME": str(BUILD / "home"),  # not this reader's progress
+        "IPYTHONDIR": str(profile.parent),  # nor this reader's start-up files
+    }
 
 
 def forget_what_changed(now):

@@ -33,8 +33,9 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  // The root lets small weights be seen: 1 % becomes a tenth of the full shade.
   function shade(node, weight) {
-    node.style.setProperty("--weight", `${(100 * weight).toFixed(1)}%`);
+    node.style.setProperty("--weight", `${(100 * Math.sqrt(weight)).toFixed(1)}%`);
   }
 
   function drawMap() {
