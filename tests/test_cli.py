@@ -419,7 +419,7 @@ def test_settings_can_be_changed_while_it_runs(run, typed, capsys):
     shown = capsys.readouterr().out
     assert "temperature 0.0, top-k 3" in shown
     assert "stop 'cat'" in shown
-    assert "temperature 0.0, top-k off" in shown
+    assert "off: top-k" in shown.split("stop 'cat'")[-1]
     assert "changes a setting" in shown
     assert "never read" not in shown
 
@@ -454,12 +454,13 @@ def test_a_character_that_the_tokenizer_does_not_know_is_named(character_run, ca
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
-def test_a_closed_pipe_ends_quietly():
-    process = start("train", "--help")
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait(timeout=60) == 141
+def test_a_closed_pipe_ends_quietly(monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as pipe, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", pipe)
+        assert main(["info", "tiny"]) == 141
+    assert capsys.readouterr().err == ""
 
 
 def test_a_terminal_that_knows_few_characters_is_no_reason_to_fail(run, monkeypatch):

@@ -10,7 +10,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from llm_core.cli.console import complain, describe, plain_warnings, prepare_streams
+from llm_core.cli.console import (
+    complain,
+    describe,
+    is_terminal,
+    plain_warnings,
+    prepare_streams,
+)
 from llm_core.cli.options import build_parser
 
 DONE, BUG, MISTAKE, STOPPED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -29,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _leave_pipe()
         return PIPE_CLOSED
     except KeyboardInterrupt as stop:
+        if is_terminal():
+            print()  # it shows ^C somewhere in a line
         complain(str(stop) or "stopped")
         return STOPPED
     except Exception as error:

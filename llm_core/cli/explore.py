@@ -135,13 +135,13 @@ def print_neighbours(
         print("  These are random yet: training gives tokens their neighbours.")
         return
     vectors = F.normalize(model.token_embedding.weight, dim=-1)  # (V, C)
-    likeness = vectors @ vectors.T
-    likeness.fill_diagonal_(-2)  # not oneself
     special = set(tokenizer.special_tokens.values())
     own = sorted(set(ids) - special, key=lambda id: -len(tokenizer.token_bytes(id)))
     rows = []
     for id in own[:6]:
-        near = likeness[id].topk(min(SHOWN_NEIGHBOURS, len(vectors) - 1))
+        likeness = vectors @ vectors[id]  # (V,)
+        likeness[id] = -2  # below any other
+        near = likeness.topk(min(SHOWN_NEIGHBOURS, len(vectors) - 1))
         pairs = zip(near.indices.tolist(), near.values.tolist(), strict=True)
         row = [f"{shown(tokenizer, other)} {cosine:.2f}" for other, cosine in pairs]
         rows.append((shown(tokenizer, id), *row))

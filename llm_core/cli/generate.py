@@ -49,13 +49,16 @@ class Settings:
         return SamplingConfig(**{name: getattr(self, name) for name in names})
 
     def __str__(self) -> str:
-        shown = {name: getattr(self, name.replace("-", "_")) for name in SETTINGS}
-        parts = [f"{name} {_shown(value)}" for name, value in shown.items()]
-        return ", ".join([*parts, f"stop {_shown(', '.join(map(repr, self.stop)))}"])
+        stop = ", ".join(map(repr, self.stop)) or None
+        values = {name: getattr(self, _field(name)) for name in SETTINGS}
+        values["stop"] = stop
+        on = [f"{name} {value}" for name, value in values.items() if value is not None]
+        off = [name for name, value in values.items() if value is None]
+        return ", ".join(on) + (f"; off: {', '.join(off)}" if off else "")
 
 
-def _shown(value: Any) -> str:
-    return "off" if value in (None, "") else f"{value}"
+def _field(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -162,7 +165,7 @@ def obey(line: str, settings: Settings) -> Settings:
         settings = replace(settings, stop=() if value in ("", "off") else (value,))
         print(settings)
     elif name in SETTINGS:
-        settings = replace(settings, **{name.replace("-", "_"): parse(name, value)})
+        settings = replace(settings, **{_field(name): parse(name, value)})
         print(settings)
     else:
         raise ValueError(f"there is no /{name}; /help lists what there is")

@@ -28,6 +28,7 @@ from llm_core.cli.console import (
 from llm_core.cli.recipe import FILE, LOG, Recipe, RunInfo, versions
 from llm_core.corpus import CORPORA, Corpus, load_corpus
 from llm_core.data import TokenStream, encode_corpus
+from llm_core.evaluation import recall_by_distance
 from llm_core.generation import SamplingConfig, generate_text
 from llm_core.model import PRESETS, GPTConfig, GPTModel, estimate_model_size
 from llm_core.stories import sample_stories
@@ -226,7 +227,7 @@ def prepare(folder: Path, recipe: Recipe, corpus: Corpus, line: StatusLine) -> "
     info = RunInfo(
         recipe=recipe,
         corpus=corpus.name,
-        prompt=first_words(validation.documents[0]),
+        prompt=first_words(training.documents[0]),
         versions=versions(),
     )
     return Run(folder, info, trainer, tokenizer, line)
@@ -413,8 +414,6 @@ class Run:
 
     def recall(self) -> str:
         """Count which facts of unseen stories the model remembers, by distance."""
-        from llm_core.evaluation import recall_by_distance
-
         self.line.show("counting what it remembers …")
         stories = list(
             sample_stories(RECALL_STORIES, start=self.info.recipe.num_stories)
