@@ -109,7 +109,7 @@ class Widget(anywidget.AnyWidget):
 
     def to_html(self) -> str:
         """Return the figure for a page without a kernel; web/hydrate.js wakes it."""
-        state = json.dumps(self.state(), ensure_ascii=False, separators=(",", ":"))
+        state = json.dumps(self.state(), separators=(",", ":"), allow_nan=False)
         state = state.replace("<", "\\u003c")
         return (
             f'<div class="{" ".join(self.css_classes)}"'
@@ -161,9 +161,9 @@ class Sampler(Widget):
     def __init__(
         self, tokens: Sequence[str], logits: Sequence[float], context: str = ""
     ) -> None:
-        if len(tokens) != len(logits):
+        if not tokens or len(tokens) != len(logits):
             raise ValueError(
-                "tokens and logits must be of one length, "
+                "expected one logit for each of at least one token, "
                 f"got {len(tokens)} tokens and {len(logits)} logits"
             )
         super().__init__(

@@ -1,0 +1,97 @@
+"""A widget's Python half: what it hands to the page, and what it refuses."""
+
+import json
+import re
+
+import pytest
+
+from llm_core.course import widgets
+from llm_core.course.palette import COLORS, INK
+from llm_core.course.widgets import AttentionMap, MergeStepper, Sampler
+
+UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
+ALL = [
+    Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
+    AttentionMap(["a", "b"], UNIFORM),
+    MergeStepper("a & </script> b"),
+]
+names = [type(widget).__name__ for widget in ALL]
+
+
+@pytest.mark.parametrize("widget", ALL, ids=names)
+def test_the_page_and_jupyterlab_get_the_same_state(widget):
+    data, _ = widget._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    text = re.search(r"<script[^>]*>(.*?)</script>", data["text/html"], re.S)[1]
+    assert json.loads(text) == widget.state()
+    assert not [name for name in widget.state() if name.startswith("_")]
+
+
+@pytest.mark.parametrize("widget", ALL, ids=names)
+def test_a_widget_can_be_read_without_its_script(widget):
+    assert "<table" in widget.fallback()
+    assert "</script>" not in widget.fallback()
+
+
+def test_the_page_gets_classic_scripts_from_the_same_source():
+    files = widgets.page_files()
+    for widget in ALL:
+        assert "export default { render };" in widget._esm
+        script = files[f"{widget.name}.js"]
+        assert "export" not in re.sub(r"//.*", "", script)
+        assert f'llmWidgets["{widget.name}"] = {{ render }};' in script
+        assert script.count("function element(") == 1
+    assert not any("import(" in text or "fetch(" in text for text in files.values())
+
+
+def test_every_styled_class_is_written_whole_somewhere():
+    """The book drops the style rules of names that no page and no script spells out."""
+    files = widgets.page_files()
+    styles = files.pop("widgets.css")
+    places = "".join([*files.values(), *(widget.to_html() for widget in ALL)])
+    styled = set(re.findall(r"\.(llm-[\w-]+)", styles))
+    assert styled <= set(re.findall(r"llm-[\w-]+", places))
+
+
+def test_the_future_is_not_sent():
+    assert AttentionMap(["a", "b"], UNIFORM).weights == [[[[1.0], [0.5, 0.5]]]]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Sampler(["a"], [1.0, 2.0]), "got 1 tokens and 2 logits"),
+        (lambda: Sampler([], []), "got 0 tokens and 0 logits"),
+        (lambda: AttentionMap(["a"], UNIFORM), r"\(layers, heads, 1, 1\)"),
+        (lambda: AttentionMap(["a", "b"], UNIFORM[0]), r"got \(1, 2, 2\)"),
+        (lambda: Sampler(["a"], [float("-inf")]).to_html(), "JSON"),
+    ],
+)
+def test_a_mistake_is_told(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def luminance(color):
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    ]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(a, b):
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("role", COLORS)
+def test_a_colour_is_readable_as_text_on_its_page(role):
+    light, dark = COLORS[role]
+    assert contrast(light, "#ffffff") >= 4.5
+    assert contrast(dark, "#121212") >= 4.5
+
+
+def test_each_meaning_has_a_colour_of_its_own():
+    every = [INK, *(color for pair in COLORS.values() for color in pair)]
+    assert len(set(every)) == len(every)
