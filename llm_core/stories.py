@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from math import fsum, log2
+from math import fsum, inf, log2
 from typing import Any, NamedTuple
 
 # How to read the grammar. A rule is a name and its alternatives, one to a line or
@@ -890,14 +890,15 @@ class _Reader:
     on by what is written, and leaves the other answers on the agenda.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, patience: float = inf) -> None:
         self.text = text
         self.agenda: list[list[int]] = [[]]
         self.replays = 0
+        self.patience = patience
 
     def __iter__(self) -> Iterator["_Reader"]:
         """Stop wherever a story ends, or the text does."""
-        while self.agenda:
+        while self.agenda and self.replays < self.patience:
             self.script = self.agenda.pop()
             self.picks: list[int] = []
             self.position = 0
@@ -1024,7 +1025,7 @@ def _departure(text: str) -> int:
 
 
 class _ForgivingReader(_Reader):
-    """Also accepts a wrong fact, and a place searched twice, and notes the former."""
+    """Accepts a wrong fact too, and a place searched twice, and notes the former."""
 
     def replay(self) -> None:
         self.slips: dict[str, str] = {}
@@ -1032,27 +1033,25 @@ class _ForgivingReader(_Reader):
 
     def fitting(self, choice: Choice) -> list[int]:
         found = super().fitting(choice)
-        return [0] if not found and choice.rule in {*FACTS, *PRONOUNS} else found
+        return found if found or choice.rule not in {*FACTS, *PRONOUNS} else [0]
 
     def mention(self, slot: Slot, number: int) -> None:
-        value = slot.surfaces.items[number]
-        if self.agrees(value):
+        surfaces = slot.surfaces.items
+        if self.agrees(surfaces[number]):
             return super().mention(slot, number)
-        others = [
-            o for o in slot.surfaces.items if self.text.startswith(o, self.position)
-        ]
+        others = [o for o in surfaces if self.text.startswith(o, self.position)]
         word = re.compile(r"[\w'-]+").match(self.text, self.position)
         if not others and not word:
             raise _Disagreement
-        seen = max(others, key=len) if others else word[0]
-        if slot.fact not in {other.fact for _, other, _ in self.mentions}:
-            self.slips[slot.fact] = f"{slot.fact}: no story knows {seen!r}"
-        else:
+        said = others[0] if others else word[0]
+        if slot.fact in {earlier.fact for _, earlier, _ in self.mentions}:
             self.slips.setdefault(
-                slot.fact, f"{slot.fact}: {value!r} at first, {seen!r} later"
+                slot.fact, _changed(slot.fact, surfaces[number], said)
             )
+        else:
+            self.slips[slot.fact] = f"{slot.fact}: no story knows {said!r}"
         self.mentions.append((self.position, slot, number))
-        self.position += len(seen)
+        self.position += len(said)
 
 
 class _Forgetful(dict[str, int]):
@@ -1062,60 +1061,149 @@ class _Forgetful(dict[str, int]):
         """Forget it."""
 
 
+def _changed(fact: str, first: str, later: str) -> str:
+    return f"{fact}: {first!r} at first, {later!r} later"
+
+
+# The facts that every story tells.
+ALWAYS_TOLD = _always_told(RULES["story"].items[0])
+# The words that stories are written in.
+WORDS = set(
+    re.findall(
+        r"[\w'-]+",
+        re.sub(r"<\w+>|\{\w+\}|^\w.*:$", "", GRAMMAR.lower(), flags=re.MULTILINE),
+    )
+)
+PATIENCE = 60  # replays of a text before it counts as worded freely
+FAR = 5000  # characters; no story is so long
+FRAME = 200  # characters; no opening or ending is so long
+
+
 def check_story(text: str, wish: Mapping[str, str] | None = None) -> list[str]:
-    """Return what is broken in a story, in words: nothing for a consistent story.
+    """Return in words what is broken in a story; nothing, if it is consistent.
 
-    Any text will do. Each fact must be told and kept: the hero's name, pronoun, trait
-    and job, the lost thing and its colour, the helper and its voice, the place where
-    the thing is found, a price, a promise; the story must begin and end like one. The
-    wording in between is free. What a wish asks for must be told too.
+    Any text will do. The story must begin and end like one and tell each fact, always
+    the same: the hero's name, pronoun, trait and job, the lost thing and its colour,
+    the helper and its voice, the place where the thing is found, and a price or promise
+    if there is one. Other wording is free, in known words. What a wish asks for must be
+    told too; it raises ValueError where no story fulfils it.
 
-    >>> story = sample_story(0).text
-    >>> check_story(story)
-    []
-    >>> check_story(story.replace("her", "his"))
+    >>> text = sample_story(0).text
+    >>> check_story(text), check_story(text, {"job": "cook"})
+    ([], [])
+    >>> check_story(text.replace("white blanket?", "green blanket?"))
+    ["colour: 'white' at first, 'green' later"]
     """
     _settle(wish or {})
-    told, broken = _read_closely(text) or _read_freely(text)
+    told, broken = _read_closely(text) or _read_freely(text[:FAR])
     for fact, value in (wish or {}).items():
         if told.get(fact) != value:
-            broken.append(f"wish: the {fact} {value!r}, not {told.get(fact)!r}")
+            broken.append(f"wish: {fact} {value!r}, not {told.get(fact, 'untold')!r}")
     return broken
 
 
-PATIENCE = 300  # replays; a story takes about 7, and the hardest of 20,000 took 30
+Reading = tuple[dict[str, str], list[str]]  # the facts as first told; what is broken
 
 
-def _read_closely(text: str) -> tuple[dict[str, str], list[str]] | None:
-    """Return the facts of a text that follows the grammar in all but its facts."""
-    reader = _ForgivingReader(text)
-    best: tuple[dict[str, str], list[str]] | None = None
-    for reading in reader:
-        if reader.replays > PATIENCE:
-            break
-        if reading.whole or reading.beyond:
-            broken = [*reading.slips.values()]
-            if reading.beyond:
-                broken.append("ending: the story stops before its end")
-            if best is None or len(broken) < len(best[1]):
-                best = (
-                    {
-                        slot.fact: FACTS[slot.fact][k]
-                        for _, slot, k in reversed(reading.mentions)
-                    },
-                    broken,
-                )
+def _read_closely(text: str) -> Reading | None:
+    """Read a text that follows the grammar in all but its facts and its end."""
+    best: Reading | None = None
+    for reading in _ForgivingReader(text, PATIENCE):
+        broken = [*reading.slips.values()]
+        if reading.beyond:
+            broken.append("ending: the story stops before its end")
+        elif not reading.whole:
+            broken.append("ending: the text goes on after the story has ended")
+        if best is None or len(broken) < len(best[1]):
+            mentions = reversed(reading.mentions)
+            best = {slot.fact: FACTS[slot.fact][k] for _, slot, k in mentions}, broken
     return best
 
 
-_SPOKEN = {
-    fact: re.compile(rf"\b(?:{'|'.join(map(re.escape, values))})\b", re.IGNORECASE)
-    for fact, values in FACTS.items()
-}
-_SPOKEN["pronoun"] = re.compile(r"\b(?:s?he|him|his|her)\b", re.IGNORECASE)
-_WORDS = set(
-    re.findall(
-        r"[\w'-]+",
-        re.sub(r"<\w+>|\{\w+\}|^\w.*:$", " ", GRAMMAR.lower(), flags=re.MULTILINE),
+def _read_freely(text: str) -> Reading:
+    """Read the facts of any text by their words, which nothing else in a story uses."""
+    spoken = {fact: _spoken(fact, text) for fact in FACTS}
+    told = {fact: values[0] for fact, values in spoken.items() if values}
+    untold = [fact for fact in FACTS if fact in ALWAYS_TOLD and fact not in told]
+    if len(untold) > 3:
+        return told, [f"not a story: it tells no {', no '.join(untold)}"]
+    broken = [f"{fact}: not told" for fact in untold]
+    for fact, values in spoken.items():
+        later = [value for value in values if value != values[0]]
+        if later and fact != "place":
+            broken.append(_changed(fact, values[0], later[0]))
+    places = spoken["place"]
+    if places and places[-1] not in places[:-1]:
+        broken.append(f"place: found {places[-1]!r}, where nobody said it was")
+    if len(spoken["promise"]) == 1:
+        broken.append(f"promise: {told['promise']!r} is promised and not kept")
+    words = dict.fromkeys(re.findall(r"[\w'-]+", text.lower()))
+    broken += [f"wording: no story has {word!r}" for word in words if word not in WORDS]
+    return told, broken + _badly_framed(text)
+
+
+def _spoken(fact: str, text: str) -> list[str]:
+    """Return the values of a fact that a text speaks of, in its order."""
+    forms = (
+        [RULES[rule].items for rule in PRONOUNS] if fact == "pronoun" else [FACTS[fact]]
     )
+    value = {form.lower(): k for items in forms for k, form in enumerate(items)}
+    pattern = rf"\b(?:{'|'.join(map(re.escape, value))})\b"
+    return [FACTS[fact][value[form]] for form in re.findall(pattern, text.lower())]
+
+
+def _badly_framed(text: str) -> list[str]:
+    """Tell whether a text begins and ends like a story."""
+    body = text.removesuffix("\n\n")
+    broken = []
+    if not any(_has_words_of(body[:FRAME], item) for item in RULES["opening"].items):
+        broken.append("opening: no story begins like this")
+    last = ("feast", "kept", "sorry", "after")
+    endings = [item for rule in last for item in RULES[rule].items]
+    if body == text or not any(_has_words_of(body[-FRAME:], item) for item in endings):
+        broken.append("ending: no story ends like this")
+    return broken
+
+
+def _has_words_of(text: str, pieces: Pieces) -> bool:
+    """Whether a text has the fixed words of a line of the grammar, in their order."""
+    position = 0
+    for piece in pieces:
+        if isinstance(piece, str):
+            position = text.find(piece, position) + len(piece)
+            if position < len(piece):
+                return False
+    return True
+
+
+# Each states some facts of a story as a wish.
+INSTRUCTIONS = (
+    "Tell a story about a {trait} {job} who lost the {thing}.",
+    "Tell me about {name} and the {colour} {thing}.",
+    "Write a story with a {job} called {name} and the {helper}.",
+    "Who found the {colour} {thing} {place}? Tell the story.",
+    "A story, please, in which {name} promises to {promise}.",
+    "A story, please, in which the {helper} gets {price}.",
 )
+
+
+def instruction(story: Story) -> str:
+    """Return a wish that a story fulfils, in one of several forms.
+
+    >>> instruction(sample_story(0))
+    """
+    facts = {fact.name: fact.value for fact in story.facts}
+    fitting = [
+        form for form in INSTRUCTIONS if set(re.findall(r"\w+(?=})", form)) <= {*facts}
+    ]
+    return fitting[len(story.text) % len(fitting)].format(**facts)
+
+
+def read_instruction(text: str) -> dict[str, str]:
+    """Return the wish that an instruction states, for `sample_story` and `check_story`.
+
+    >>> read_instruction("Tell me a story about a pirate and a drum!")
+    {'job': 'pirate', 'thing': 'drum'}
+    """
+    spoken = {fact: _spoken(fact, text) for fact in FACTS if fact != "pronoun"}
+    return {fact: values[0] for fact, values in spoken.items() if values}
