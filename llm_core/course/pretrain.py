@@ -1,0 +1,274 @@
+"""A recipe in, a model that ships with the package out, with a card that measures it.
+
+    python -m llm_core.course.pretrain stories
+
+A run is saved as it goes; the same command takes it up where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from string import ascii_lowercase
+from time import process_time
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from llm_core.checkpoint import (
+    PRETRAINED,
+    TrainingState,
+    load_checkpoint,
+    snapshots,
+    write_snapshot,
+)
+from llm_core.corpus import Corpus, load_corpus
+from llm_core.data import encode_corpus
+from llm_core.evaluation import (
+    next_token_scores,
+    recall_by_distance,
+    sample_documents,
+    share_consistent,
+)
+from llm_core.generation import SamplingConfig
+from llm_core.model import GPTConfig, GPTModel
+from llm_core.stories import sample_stories
+from llm_core.tokenizer import (
+    END_OF_TEXT,
+    BPETokenizer,
+    CharacterTokenizer,
+    Tokenizer,
+)
+from llm_core.trainer import TrainConfig, Trainer, evaluate
+
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All it takes to make one model again."""
+
+    corpus: Callable[[int, int], Corpus]  # how many documents, of which seed
+    num_documents: int
+    tokenizer: Tokenizer
+    tokenizer_documents: int  # as many as it takes to count words well
+    shape: Mapping[str, Any]  # of GPTConfig, without vocab_size
+    training: TrainConfig
+    measure: Callable[[GPTModel, Tokenizer], Numbers]
+    limits: str
+
+
+def stories(count: int, seed: int) -> Corpus:
+    """Return stories of a seed: 0 to train on, 1 to look on, 2 for the card."""
+    return load_corpus("stories", num_stories=count, seed=seed)
+
+
+def repeats(count: int, seed: int) -> Corpus:
+    """Return documents of random letters in which one stretch comes twice.
+
+    The stretch, its length and both places are drawn anew for each document, so that
+    no position tells what comes next: only looking back does (Olsson et al., 2022).
+    """
+    random = Random(seed)
+
+    def letters(low: int, high: int) -> str:
+        return "".join(random.choices(ascii_lowercase, k=random.randint(low, high)))
+
+    documents = []
+    for _ in range(count):
+        stretch = letters(10, 30)
+        documents.append(letters(0, 15) + stretch + letters(0, 15) + stretch)
+    return Corpus("repeats", tuple(documents), None)
+
+
+def measure_stories(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
+    """Measure on 200 stories of a seed of their own, and 200 samples a temperature."""
+    stream = encode_corpus(stories(200, 2), tokenizer)
+    assert stream.floor is not None
+    recall = recall_by_distance(model, tokenizer, sample_stories(200, seed=2))
+    consistent = {}
+    for temperature in (0.5, 0.8, 1.0):
+        generator = torch.Generator().manual_seed(0)
+        sampling = SamplingConfig(temperature=temperature)
+        texts = sample_documents(model, tokenizer, 200, sampling, generator)
+        consistent[str(temperature)] = share_consistent(texts)
+    return {
+        "bits_per_character": evaluate(model, stream).bits_per_character,
+        "floor": stream.floor.rate,
+        "floor_standard_error": stream.floor.standard_error,
+        "characters_per_token": stream.characters_per_token,
+        "recall": [asdict(row) for row in recall],
+        "consistent_at_temperature": consistent,
+    }
+
+
+def measure_repeats(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
+    """Measure how often a stretch is continued rightly when it comes again."""
+    corpus = repeats(200, 2)
+    right = {"first": 0, "again": 0}
+    total = {"first": 0, "again": 0}
+    for text in corpus.documents:
+        guesses = next_token_scores(model, tokenizer, text).argmax(dim=-1).tolist()
+        ids = tokenizer.encode(text)
+        for at, (guess, id) in enumerate(zip(guesses, ids, strict=False)):
+            # Two letters meet by chance; three say that it is the stretch.
+            again = at >= 3 and text[at - 3 : at] in text[: at - 3]
+            total["again" if again else "first"] += 1
+            right["again" if again else "first"] += guess == id
+    stream = encode_corpus(corpus, tokenizer)
+    return {
+        "bits_per_character": evaluate(model, stream).bits_per_character,
+        "right_when_new": right["first"] / total["first"],
+        "right_when_repeated": right["again"] / total["again"],
+    }
+
+
+RECIPES = {
+    "stories": Recipe(
+        corpus=stories,
+        num_documents=100_000,
+        tokenizer=BPETokenizer(2048, special_tokens=(END_OF_TEXT,)),
+        tokenizer_documents=5_000,
+        shape={
+            "d_model": 128,
+            "num_heads": 4,
+            "num_layers": 4,
+            "d_ff": 384,
+            "max_seq_len": 256,
+            "positions": "rotary",
+            "norm": "rms",
+            "feed_forward": "relu2",
+            "qk_norm": True,
+            "bias": False,
+        },
+        training=TrainConfig(
+            steps=6000,
+            batch_size=16,
+            optimizer="muon",
+            learning_rate=3e-3,
+            matrix_learning_rate=0.02,
+            schedule="stable-decay",
+            warmup_steps=50,
+            final_fraction=0.02,
+            weight_decay=0.0,
+            evaluate_every=500,
+        ),
+        measure=measure_stories,
+        limits=(
+            "It tells the stories of this course and nothing else: it has seen about a "
+            "thousand words of English, and knows no world outside them."
+        ),
+    ),
+    "induction": Recipe(
+        corpus=repeats,
+        num_documents=50_000,
+        tokenizer=CharacterTokenizer(special_tokens=(END_OF_TEXT,)),
+        tokenizer_documents=100,
+        shape={
+            "d_model": 64,
+            "num_heads": 2,
+            "num_layers": 2,
+            "max_seq_len": 96,
+            "positions": "rotary",
+            "feed_forward": "none",
+        },
+        training=TrainConfig(
+            steps=2000,
+            batch_size=32,
+            optimizer="muon",
+            learning_rate=3e-3,
+            matrix_learning_rate=0.02,
+            weight_decay=0.0,
+            evaluate_every=500,
+        ),
+        measure=measure_repeats,
+        limits=(
+            "It has two layers of attention and nothing else, and reads lower-case "
+            "letters without meaning. It can look back and copy; that is all."
+        ),
+    ),
+}
+
+
+def train(name: str, folder: Path) -> float:
+    """Train by a recipe, or take the run in `folder` up again, and save it there.
+
+    Returns the seconds of processor time that this took.
+    """
+    started = process_time()
+    recipe = RECIPES[name]
+    corpus = recipe.corpus(recipe.num_documents, 0)
+    tokenizer = recipe.tokenizer
+    tokenizer.train(corpus.documents[: recipe.tokenizer_documents])
+    streams = (
+        encode_corpus(corpus, tokenizer),
+        encode_corpus(recipe.corpus(200, 1), tokenizer),
+    )
+    if snapshots(folder):
+        trainer = Trainer.resume(folder, *streams)
+    else:
+        torch.manual_seed(0)
+        config = GPTConfig(vocab_size=tokenizer.vocab_size, **recipe.shape)
+        trainer = Trainer(GPTModel(config), *streams, recipe.training)
+    bar = tqdm(total=recipe.training.steps, initial=trainer.step, unit="step")
+    for report in trainer.run():
+        bar.update()
+        if report.evaluation is not None:
+            bits = report.evaluation.bits_per_character
+            bar.write(f"step {report.step}: {bits:.4f} bits per character")
+            trainer.save(folder, tokenizer)
+    bar.close()
+    return process_time() - started
+
+
+def ship(name: str, folder: Path, seconds: float) -> None:
+    """Write the model of a run into the package, in half precision, and its card."""
+    recipe, target = RECIPES[name], PRETRAINED / name
+    model, tokenizer = load_checkpoint(folder)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    steps = recipe.training.steps
+    write_snapshot(target, model.half(), tokenizer, TrainingState(step=steps))
+    card = {
+        "name": name,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "config": asdict(model.config),
+        "data": {
+            "corpus": recipe.corpus.__name__,
+            "documents": recipe.num_documents,
+            "seed": 0,
+        },
+        "training": asdict(recipe.training),
+        "cpu_seconds": round(seconds),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__.partition("+")[0],
+        "limits": recipe.limits,
+        "measured": recipe.measure(*load_checkpoint(target)),
+    }
+    text = json.dumps(card, indent=1) + "\n"
+    (target / "card.json").write_text(text, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and ship the models named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", choices=[*RECIPES, []], metavar="NAME")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    options = parser.parse_args(arguments)
+    for name in options.names or RECIPES:
+        folder = options.runs / f"pretrained-{name}"
+        ship(name, folder, train(name, folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
