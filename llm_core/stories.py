@@ -10,7 +10,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from math import fsum, inf, log2
 from typing import Any, NamedTuple
@@ -669,8 +669,7 @@ FACTS: dict[str, tuple[str, ...]] = {
     "pronoun": (*RULES["he"].items,),
     **{
         fact: (*RULES[fact].items,)
-        for fact in ("trait", "job", "colour", "thing", "place")
-        + ("helper", "voice", "price", "promise")
+        for fact in "trait job colour thing place helper voice price promise".split()
     },
 }
 
@@ -864,6 +863,7 @@ def _settle(wish: Mapping[str, str]) -> tuple[dict[str, int], dict[str, int]]:
     return known, spoken
 
 
+@cache
 def _always_told(item: Any) -> frozenset[str]:
     """Return the facts that a piece tells of, whatever is chosen in it."""
     if isinstance(item, Slot):
