@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 import types
 from itertools import pairwise
@@ -108,14 +109,14 @@ def test_a_function_that_remembers_is_told():
 
 def test_an_endless_loop_is_stopped(monkeypatch):
     monkeypatch.setattr(judge, "TIME_LIMIT", 0.2)
+    threads = threading.active_count()
 
     def mine(numbers):
         while True:
             numbers = list(numbers)
 
-    start = time.perf_counter()
     assert "still running after 0.2 seconds" in message(DOUBLE, mine)
-    assert time.perf_counter() - start < 2
+    assert threading.active_count() == threads
 
 
 def test_a_branch_without_a_return_is_told():
@@ -407,6 +408,25 @@ def encode_overlapping(word, merges):
     return pieces
 
 
+def encode_from_the_right(word, merges):
+    pieces = pieces_of(word)
+    for pair in merges:
+        i = len(pieces) - 1
+        while i > 0:
+            if (pieces[i - 1], pieces[i]) == pair:
+                pieces[i - 1 : i + 1] = [pieces[i - 1] + pieces[i]]
+                i -= 1
+            i -= 1
+    return pieces
+
+
+def encode_by_replacing(word, merges):
+    text = b"|".join(pieces_of(word))
+    for left, right in merges:
+        text = text.replace(left + b"|" + right, left + right)
+    return [piece for piece in text.split(b"|") if piece]
+
+
 def encode_characters(word, merges):
     pieces = [c.encode() for c in word.decode()]
     for pair in merges:
@@ -454,6 +474,30 @@ def first_best(pairs):
 def least_best(pairs):
     top = max(pairs.values())
     return min(pair for pair in pairs if pairs[pair] == top)
+
+
+def joined_best(pairs):
+    return max(pairs, key=lambda pair: (pairs[pair], b"".join(pair)))
+
+
+def longest_best(pairs):
+    return max(pairs, key=lambda pair: (pairs[pair], len(b"".join(pair)), pair))
+
+
+def learn_frequent_only(words, num_merges):
+    pieces = {word: pieces_of(word) for word in words}
+    merges = []
+    for _ in range(num_merges):
+        pairs = {}
+        for word, times in words.items():
+            for pair in pairwise(pieces[word]):
+                pairs[pair] = pairs.get(pair, 0) + times
+        pairs = {pair: n for pair, n in pairs.items() if n > 1}
+        if not pairs:
+            break
+        merges.append(right_best(pairs))
+        pieces = {word: join(ps, merges[-1]) for word, ps in pieces.items()}
+    return merges
 
 
 def learn_across_words(words, num_merges):
@@ -535,6 +579,8 @@ WRONG = {
         "once": (encode_each_merge_once, "merge every place"),
         "one": (encode_one_merge, "stop after one merge"),
         "overlap": (encode_overlapping, "move on by two"),
+        "right": (encode_from_the_right, "from left to right"),
+        "replace": (encode_by_replacing, "compare whole tokens"),
         "characters": (encode_characters, "start from characters"),
         "numbers": (encode_numbers, "gives numbers"),
         "strings": (encode_strings, "by hand"),
@@ -543,13 +589,17 @@ WRONG = {
         "no counts": (trainer(count_word=1), "each different word once"),
         "first": (trainer(best=first_best), "the one met first"),
         "least": (trainer(best=least_best), "take the smallest"),
+        "joined": (trainer(best=joined_best), "compare what they join to"),
+        "new tokens first": (trainer(best=longest_best), "by hand"),
         "once": (trainer(recount=False), "from the first count"),
         "sets": (learn_in_sets, "in one word several times"),
         "across": (learn_across_words, "no pair crosses"),
+        "frequent": (learn_frequent_only, "leave out pairs that occur only once"),
         "no end": (trainer(stop=False), "there is no best one"),
     },
     "02.5": {
-        "word border": (("The cat", " sat"), "pre-tokenization cuts anyway"),
+        "space": (("The cat", " sat"), "without white space"),
+        "word border": (("The cat", ", fat"), "pre-tokenization cuts there anyway"),
         "one text": ("The cat", "give two texts"),
         "empty": (("", "cat"), "at least one character"),
         "bytes": ((b"a", b"b"), "should be texts"),
@@ -611,6 +661,6 @@ def test_an_open_exercise_is_told_so(number):
 @pytest.mark.parametrize("number", RIGHT)
 def test_a_check_takes_less_than_a_second(number):
     checks.verdict_on(number, RIGHT[number])  # warms what the check keeps
-    start = time.perf_counter()
+    start = time.process_time()
     checks.verdict_on(number, RIGHT[number])
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from llm_core.course.checks.judge import Find, Misconception, Predict, WriteFunction
 from llm_core.stories import sample_stories
-from llm_core.tokenizer import BPETokenizer
+from llm_core.tokenizer import GPT2_PATTERN, BPETokenizer, split_words
 
 Pieces = list[bytes]
 Pair = tuple[bytes, bytes]
@@ -69,6 +69,7 @@ DECODE = WriteFunction(
         ([b"Zo\xc3", b"\xab and ", b"\xe6\x97", b"\xa5"],),
         ([],),
         ([b"half \xf0\x9f"],),
+        ([b"odd\xff", b"byte"],),
     ],
     misconceptions=[
         Misconception(
@@ -187,6 +188,26 @@ def overlapping(word: bytes, merges: list[Pair]) -> Pieces:
     return pieces
 
 
+def from_the_right(word: bytes, merges: list[Pair]) -> Pieces:
+    """Make the mistake of merging from right to left."""
+    pieces = split(word)[::-1]
+    for pair in merges:
+        i = 0
+        while i + 1 < len(pieces):
+            if (pieces[i + 1], pieces[i]) == pair:
+                pieces[i : i + 2] = [b"".join(pair)]
+            i += 1
+    return pieces[::-1]
+
+
+def by_replacing(word: bytes, merges: list[Pair]) -> Pieces:
+    """Make the mistake of replacing text, in which a pair also ends longer tokens."""
+    text = b"\0".join(split(word))
+    for left, right in merges:
+        text = text.replace(left + b"\0" + right, left + right)
+    return text.split(b"\0") if text else []
+
+
 def from_characters(word: bytes, merges: list[Pair]) -> Pieces:
     """Make the mistake of starting from characters."""
     pieces = [c.encode("utf-8") for c in word.decode("utf-8", errors="replace")]
@@ -251,6 +272,16 @@ ENCODE = WriteFunction(
             "after a merge you move on by one piece, so that the second half of the "
             "pair is used twice: move on by two.",
             overlapping,
+        ),
+        Misconception(
+            "you merge from right to left. Go from left to right: where three a stand "
+            "in a row, the first two belong together.",
+            from_the_right,
+        ),
+        Misconception(
+            "you replace stretches of text. The pair (u, n) then also fits where hu is "
+            "followed by n: compare whole tokens.",
+            by_replacing,
         ),
         Misconception(
             "you start from characters. Start from single bytes: é is two of them, and "
@@ -326,6 +357,19 @@ def all_at_once(words: Words, num_merges: int) -> list[Pair]:
     return ranked[:num_merges]
 
 
+def while_frequent(words: Words, num_merges: int) -> list[Pair]:
+    """Make the mistake of leaving out pairs that occur once."""
+    pieces = {word: split(word) for word in words}
+    merges: list[Pair] = []
+    while len(merges) < num_merges:
+        pairs = count(pieces, words)
+        if max(pairs.values(), default=0) < 2:
+            break
+        merges.append(greatest(pairs))
+        pieces = {word: merge(found, merges[-1]) for word, found in pieces.items()}
+    return merges
+
+
 def without_end(words: Words, num_merges: int) -> list[Pair]:
     """Make the mistake of asking for the best of no pairs."""
     merges = learn_merges(words, num_merges)
@@ -341,6 +385,8 @@ LEARN = WriteFunction(
         ({b"low": 5, b"lower": 2, b"newest": 6, b"widest": 3}, 8),
         ({b"ab": 1, b"cd": 3}, 1),
         ({b"ab": 2, b"zb": 2, b"ya": 2}, 3),
+        ({b"ab": 3, b"abc": 2, b"az": 2}, 2),
+        ({b"ab": 3, b"abc": 2, b"zq": 2}, 2),
         ({b"aaaa": 1, b"ba": 2}, 2),
         ({b"xyxy": 2, b"uv": 3}, 2),
         ({b"hi": 1}, 5),
@@ -364,6 +410,13 @@ LEARN = WriteFunction(
             learner(best=lambda pairs: min(pairs, key=lambda p: (-pairs[p], p))),
         ),
         Misconception(
+            "where two pairs occur equally often, you compare what they join to. The "
+            "rule compares the left tokens first, and then the right ones.",
+            learner(
+                best=lambda pairs: max(pairs, key=lambda p: (pairs[p], p[0] + p[1]))
+            ),
+        ),
+        Misconception(
             "you choose all merges from the first count. Count again after each merge: "
             "it changes which pairs there are.",
             all_at_once,
@@ -376,6 +429,11 @@ LEARN = WriteFunction(
             "you pair the end of one word with the start of the next. Words are "
             "counted one by one; no pair crosses their border.",
             learner(counter=in_one_line),
+        ),
+        Misconception(
+            "you leave out pairs that occur only once. The task goes on while there is "
+            "any pair at all.",
+            while_frequent,
         ),
         Misconception(
             "when no pair is left there is no best one: stop, and return the merges "
@@ -392,7 +450,7 @@ LEARN = WriteFunction(
 def story_tokenizer() -> BPETokenizer:
     """Return a tokenizer like the one that the chapter trains."""
     tokenizer = BPETokenizer(512)
-    tokenizer.train(story.text for story in sample_stories(200))
+    tokenizer.train(story.text for story in sample_stories(100))
     return tokenizer
 
 
@@ -405,15 +463,15 @@ def seam_problem(answer: Any) -> str:
         return "both parts should be texts."
     if not (first and second):
         return "both parts should hold at least one character."
+    if first[-1].isspace() or second[0].isspace():
+        return "find two texts that meet without white space."
     encode = story_tokenizer().encode
     joined = encode(first + second)
     if encode(first) + encode(second) != joined:
         return ""
-    if first.endswith(("\n", ".", "!", "?", ",")) or second.startswith(" "):
-        return (
-            "no seam here: you cut where pre-tokenization cuts anyway. Cut elsewhere, "
-            "where the two sides would like to stay together."
-        )
+    words = split_words(first + second, GPT2_PATTERN)
+    if split_words(first, GPT2_PATTERN)[-1] in words:
+        return "no seam here: pre-tokenization cuts there anyway. Cut inside a word."
     return (
         "no seam here: your cut falls between two tokens of the joined text. Look at "
         "its tokens, and cut inside one of them."
