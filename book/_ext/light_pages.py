@@ -64,10 +64,9 @@ def write_light_files(app, error):
     out = Path(app.outdir)
     static = out / "_static"
     pages = [path.read_text(encoding="utf-8") for path in sorted(out.rglob("*.html"))]
-    css = "".join(
-        purge(source(static, name), words_of(static, pages))
-        for name in style_sheets(app, static)
-    )
+    words = words_of(static, pages)
+    sheets = [source(static, name) for name in style_sheets(app, static)]
+    css = "".join(purge(sheet, words) for sheet in sheets)
     css = re.sub(r"@font-face\{[^}]*Font ?Awesome[^}]*\}", "", css)
     icons = subset_font(static / ICON_FONT, icons_in(css))
     math = subset_font(static / MATH_FONT, math_in(pages))

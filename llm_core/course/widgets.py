@@ -236,7 +236,7 @@ class AttentionMap(Widget):
 
 def _past(head: npt.NDArray[np.floating[Any]]) -> list[list[float]]:
     """Return the part of a (T, T) map that is not the future, short enough to send."""
-    return [[round(float(w), 4) for w in row[: t + 1]] for t, row in enumerate(head)]
+    return [[round(float(w), 3) for w in row[: t + 1]] for t, row in enumerate(head)]
 
 
 def visible(token: str) -> str:

@@ -80,6 +80,7 @@ def visit(browser, addresses):
                 faults.append(f"asked for {address}")
                 route.abort()
 
+        page.set_default_timeout(90_000)  # a busy machine is no fault of the page
         page.route("**/*", allow)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("requestfailed", lambda request: faults.append(f"no {request.url}"))
@@ -94,7 +95,7 @@ def visit(browser, addresses):
         page.goto(addresses[host] + name, wait_until="load")
         for widget in page.locator("[data-llm-widget]").all():
             widget.scroll_into_view_if_needed()
-            widget.and_(page.locator("[data-ready]")).wait_for(timeout=10_000)
+            widget.and_(page.locator("[data-ready]")).wait_for()
         yield page
         page.close()
         assert not faults

@@ -28,3 +28,26 @@ def test_the_front_door_leads_to_the_first_page(visit, host):
     with visit("index.html", host) as page:
         page.wait_for_url("**/book/intro.html")
         page.locator("article h1").wait_for()
+
+
+def test_search_finds_a_chapter(visit, host):
+    with visit("book/intro.html", host) as page:
+        page.get_by_role("button", name="Search").first.click()
+        page.get_by_role("searchbox").first.fill("pre-tokenization")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search.html?q=*")
+        page.locator("#search-results a").first.wait_for()
+        found = page.locator("#search-results").text_content()
+        assert "Tokenization" in found
+
+
+def test_the_reader_can_choose_the_theme(visit):
+    with visit("book/intro.html") as page:
+        ink = "getComputedStyle(document.querySelector('.llm-widget')).color"
+        seen = set()
+        for _ in range(3):
+            page.get_by_role("button", name="Color mode").click()
+            seen.add(page.evaluate("document.documentElement.dataset.mode"))
+            seen.add(page.evaluate(ink))
+        assert {"light", "dark", "auto"} < seen
+        assert len(seen) == 5  # three modes, two inks

@@ -111,6 +111,7 @@ def run_all(browser, lab):
                 elsewhere.append(route.request.url)
                 route.abort()
 
+        page.set_default_timeout(90_000)  # a busy machine is no fault of the page
         page.route("**/*", allow)
         page.goto(f"{lab}/lab/tree/notebooks/{notebook}.ipynb?token={TOKEN}&reset")
         page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for(timeout=60_000)
