@@ -273,12 +273,13 @@ def test_ctrl_c_before_training_leaves_nothing_behind(text_file, tmp_path, monke
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
 def test_ctrl_c_in_a_process_of_its_own(text_file, tmp_path):
     arguments = ["--data", text_file, "--out", tmp_path / "run", *TINY]
-    process = start("train", *arguments, "--steps", 100_000)
-    for line in process.stdout:
-        if "held out" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with start("train", *arguments, "--steps", 100_000) as process:
+        try:
+            next(line for line in process.stdout if "held out" in line)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=300)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "llm-core resume" in said
@@ -320,13 +321,13 @@ def test_training_that_diverges_says_so_and_keeps_what_is_saved(
 
     def advance(trainer, original=Trainer._advance):
         if trainer.step == 2:
-            raise TrainingDivergedError("step 3: the loss is nan: resume from there")
+            raise TrainingDivergedError("step 3: the loss is nan")
         return original(trainer)
 
     monkeypatch.setattr(Trainer, "_advance", advance)
     assert train(text_file, tmp_path / "run", "--save-every", 1) == 2
     said = capsys.readouterr().err
-    assert "saved is step 2" in said
+    assert "what is saved is step 2" in said
     assert "--learning-rate" in said
     assert list((tmp_path / "run").glob("step-00000002"))
 

@@ -278,9 +278,9 @@ class Run:
             ) from None
         except TrainingDivergedError as error:
             raise UserError(
-                f"{str(error).partition(': resume')[0]}; saved is step "
-                f"{self.saved_step:,}.\nTrain anew with a smaller --learning-rate "
-                f"than {self.info.recipe.learning_rate:g}."
+                f"step {self.trainer.step + 1:,}: the loss or a gradient is no longer "
+                f"a number; what is saved is step {self.saved_step:,}.\nTrain anew "
+                f"with a --learning-rate below {self.info.recipe.learning_rate:g}."
             ) from error
         except CheckpointError as error:
             raise UserError(f"{error}\n{again}") from error
