@@ -23,18 +23,20 @@ function button(label, onClick) {
   return node;
 }
 
-// A labelled slider that is tied to one trait. `format` says its value in words.
-function slider(model, trait, { label, min, max, step = 1, format = String }) {
+// A labelled slider that is tied to one trait. `format` says its value in words. With
+// `values`, a rising list, it stops at these and nowhere else.
+function slider(model, trait, { label, values, min = 0, max, step = 1, format = String }) {
   const id = uniqueId();
   const output = element("output", { for: id });
-  const input = control("input", { id, type: "range", min, max, step });
+  const input = control("input", { id, type: "range", min, max: max ?? values.length - 1, step });
   const show = () => {
-    input.value = model.get(trait);
-    output.textContent = format(model.get(trait));
+    const value = model.get(trait);
+    input.value = values ? values.findLastIndex((each) => each <= value) : value;
+    output.textContent = format(value);
     input.setAttribute("aria-valuetext", output.textContent);
   };
   input.addEventListener("input", () => {
-    model.set(trait, Number(input.value));
+    model.set(trait, values ? values[Number(input.value)] : Number(input.value));
     model.save_changes();
   });
   model.on(`change:${trait}`, show);
