@@ -268,6 +268,7 @@ def test_nothing_is_noted_for_a_wrong_answer_or_a_solution(shown):
     checks.check("02.2", solution_decode)
     checks.check("02.2", my_alias)
     assert [verdict.status for verdict in shown] == ["wrong", "right", "right"]
+    assert repr(shown[1]).startswith("02.2 solution ✓ right: ")
     assert checks.solved() == set()
 
 

@@ -46,14 +46,14 @@ def report(shown) -> str:
 
 def test_a_reader_sees_both_numbers(shown):
     results.report_results("02", **GOOD)
-    assert "bytes per token  2.13   2.05 to 2.25  as expected" in report(shown)
-    assert "vocabulary       1,024  1,024         as expected" in report(shown)
+    assert "bytes per token  2.130  2.050 to 2.250  as expected" in report(shown)
+    assert "vocabulary       1,024  1,024           as expected" in report(shown)
     assert "it takes about 12 s" in report(shown)
 
 
 def test_a_reader_outside_the_band_gets_advice_and_no_error(shown):
     results.report_results("02", **GOOD | {"bytes_per_token": 2.26})
-    assert "2.26   2.05 to 2.25  outside" in report(shown)
+    assert "2.260  2.050 to 2.250  outside" in report(shown)
     assert "Restart the kernel" in report(shown)
 
 

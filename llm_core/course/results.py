@@ -110,10 +110,10 @@ class Report:
 def written(value: float) -> str:
     """Return a number with four digits that count, or all of them if it is whole.
 
-    >>> written(12345), written(2.130456), written(0.0213)
-    ('12,345', '2.13', '0.0213')
+    >>> written(12345), written(3.02), written(0.0213456)
+    ('12,345', '3.020', '0.02135')
     """
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:#.4g}"
 
 
 def find_expected(folder: Path) -> Path:

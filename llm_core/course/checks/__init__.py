@@ -54,8 +54,10 @@ def verdict_on(number: str, answer: Any) -> Verdict:
 def check(number: str, answer: Any) -> None:
     """Show what is right or wrong with an answer, and note what is solved."""
     verdict = verdict_on(number, answer)
-    display(verdict)  # type: ignore[no-untyped-call]
     is_solution = is_called_solution(answer, sys._getframe(1).f_globals)
+    if is_solution:
+        verdict = dataclasses.replace(verdict, exercise=f"{number} solution")
+    display(verdict)  # type: ignore[no-untyped-call]
     if verdict.status == "right" and not is_solution:
         remember_solved(number)
     if verdict.status != "right" and is_solution and os.environ.get("LLM_CORE_STRICT"):

@@ -252,7 +252,7 @@ class WriteFunction:
         again = run(answer, copy.deepcopy(self.cases[0]))
         if not agree(again, runs[0]):
             return compare(KEEPS_STATE, self.cases[0], expected[0], again)
-        return Verdict("right", f"your function {self.task}.")
+        return Verdict("right", f"it {self.task}.")
 
     def signature_problem(self, answer: Any) -> str:
         """Return what is wrong with the way the answer can be called, or nothing."""
