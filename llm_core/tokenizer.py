@@ -260,12 +260,12 @@ def merge_word(ids: Sequence[int], merges: Mapping[tuple[int, int], int]) -> lis
         if merges.get((ids[at], ids[gone])) != new_id:
             continue
         ids[at], ids[gone] = new_id, -1
-        after[at] = after[gone]
-        before[after[gone]] = at
-        for place in (before[at], at):
-            pair = ids[place], ids[after[place]]
-            if pair in merges:
-                heappush(heap, (merges[pair], place))
+        left, right = before[at], after[gone]
+        after[at], before[right] = right, at
+        if (ids[left], new_id) in merges:
+            heappush(heap, (merges[ids[left], new_id], left))
+        if (new_id, ids[right]) in merges:
+            heappush(heap, (merges[new_id, ids[right]], at))
     return [id for id in ids if id != -1]
 
 
