@@ -54,15 +54,13 @@ loved:
 
 whistled:
     whistled | danced | hummed | snored | drank tea from a vase | wore three coats
-    walked on tiptoe | ate pudding first | told jokes | stood on one leg | wept |
-        juggled
-    bathed in milk
+    walked on tiptoe | ate pudding first | told jokes | stood on one leg | wept
+    juggled | bathed in milk
 
 often:
-    all day long | at breakfast | in secret | when it rained | after midnight | in the
-        bath
-    for a living | as a hobby | every winter | on holidays | very loudly | in June
-    twice a week | for no reason | at weddings | under water
+    all day long | at breakfast | in secret | when it rained | after midnight
+    in the bath | for a living | as a hobby | every winter | on holidays | very loudly
+    in June | twice a week | for no reason | at weddings | under water
 
 omen:
     it snowed <soggy> <hamsters> | <the_dogs> <came_running> | the moon ate <junk>
@@ -71,11 +69,9 @@ town:
     <village> <by_the_sea>
 
 village:
-    a village | a town | a valley | a harbour | a city | a tower | a hut | a castle | a
-        farm
-    a kingdom | a lighthouse | a crooked street | a noisy little port | a palace | a
-        swamp
-    a tent | a desert
+    a village | a town | a valley | a harbour | a city | a tower | a hut | a castle
+    a farm | a kingdom | a lighthouse | a crooked street | a noisy little port
+    a palace | a swamp | a tent | a desert
 
 by_the_sea:
     by the sea | without maps | full of fog | of crooked roofs | with round windows
@@ -102,7 +98,7 @@ weather:
     chilly | strange | peaceful | boring | thundery | misty
 
 time:
-    morning | evening | afternoon | night | day | dawn | winter
+    morning | evening | afternoon | night | day | dawn | winter | spring
 
 day:
     Monday | Tuesday | Friday | Sunday | Wednesday | market day | washing day | Thursday
@@ -113,35 +109,41 @@ gone:
     not there | full of <hamsters>
 
 lament:
-    "<Onions> and <thunder>!" <cried> {name}.
-    {name} <wept> like a <soggy> <hamster>.
-    {He} <wept> until <the_dogs> <came_running>.
-    "<Onions>!" <cried> the {job}. "[Where is|Who stole] my {thing}?"
-    No <soggy> <hamster> could cheer {him} up.
-    "What is a {job} without a <good> {thing}?" {he} <cried>.
+    "<Onions> and <thunder>!" <cried> the {job}.
+    The {job} <wept> like a <soggy> <hamster>.
+    The {job} <wept> until <the_dogs> <came_running>.
+    "<Onions>!" <cried> the {trait} {job}. "[Where is|Who stole] my {thing}?"
+    No <soggy> <hamster> could cheer the {job} up.
+    "What is a {job} without a <good> {thing}?" {he} <carefully> <cried>.
 
 good:
-    good | proper | decent | real | little | reliable
+    good | proper | decent | real | little | reliable | second | clean | magic | nice
+    spare | matching
+
 onions:
-    onions | fish | rats | goodness | radishes | socks | turnips | dust | custard |
-        crumbs
-    gravy | trousers | beans | teeth | butter | gooseberries | mushrooms | soup
+    onions | fish | rats | goodness | radishes | socks | turnips | dust | custard
+    crumbs | gravy | trousers | beans | teeth | butter | gooseberries | mushrooms | soup
+
 thunder:
     thunder | fiddlesticks | feathers | vinegar | lightning | mustard | rain | sawdust
     tears | toenails | treacle | fog | string | gravel | elbows | pepper
+
 cried:
-    cried | shouted | wailed | groaned | said | yelled | gasped | sighed | roared |
-        howled
-    grumbled | whimpered | called | sobbed | announced | declared | thundered | squealed
-    exclaimed | moaned | screeched
+    cried | shouted | wailed | groaned | said | yelled | gasped | sighed | roared
+    howled | grumbled | whimpered | called | sobbed | announced | declared | thundered
+    squealed | exclaimed | moaned | screeched
+
 wept:
-    wept | howled | sobbed | sniffed | shouted | screamed | whimpered | wailed
+    wept | howled | sobbed | sniffed | shouted | screamed | whimpered | wailed | raged
+    moaned | trembled | sulked
+
 the_dogs:
     the dogs | the neighbours | the whole street | nine babies | the postman | the mayor
     the fire brigade | two old ladies | the police | everybody | six <soggy> <hamsters>
+
 came_running:
-    joined in | complained | came running | fell asleep | sang along | moved away |
-        applauded
+    joined in | complained | came running | fell asleep | sang along | moved away
+    applauded | laughed | called for help | wept too | brought soup | clapped | danced
 
 plot (no repeats):
     <bargain> | <oath> | <clue> | <glasses> | <accusation> | <repair>
@@ -184,16 +186,20 @@ try (no repeats):
 carefully:
     carefully | bravely | secretly | eagerly | sadly | noisily | slowly | politely
     nervously | hopefully | angrily | boldly | quickly | dreamily | grandly | clumsily
-    cheerfully | wildly | quietly | solemnly | proudly | crossly | shyly | madly |
-        briskly
-    gently
+    cheerfully | wildly | quietly | solemnly | proudly | crossly | shyly | madly
+    briskly | gently
+
 crawled:
-    crawled | poked | hunted | crept | danced | rolled | hopped | stamped
+    crawled | poked | hunted | crept | danced | rolled | hopped | stamped | sniffed
+    dug | snooped
+
 found:
-    found | woke | frightened | met | stepped on | sat on | came back with | tripped
-        over
+    found | woke | frightened | met | stepped on | sat on | came back with
+    tripped over | kissed | insulted | fainted on
+
 an_hour:
     an hour | half the night | a whole day | the weekend | two minutes | lunchtime
+    a week | teatime | ages
 
 junk:
     a <soggy> <hamster> | two <soggy> <hamsters> | the mayor's <soggy> <hamster>
@@ -201,53 +207,45 @@ junk:
     nine <hamsters> and one <hamster>
 
 soggy:
-    soggy | sad | surprised | snoring | rude | retired | left-handed | runaway |
-        bewildered
-    famous | musical | royal | sulky | dancing | forgotten | homemade | feverish | pale
-    secret | talking | frozen | stolen | very old | half-eaten | hopeful | melting |
-        plump
-    dusty | flying | jealous | married | whistling | rubber | haunted | wooden | bald
-    suspicious | hairy | Scottish | floating
+    soggy | sad | surprised | snoring | rude | retired | left-handed | runaway
+    bewildered | famous | musical | royal | sulky | dancing | forgotten | homemade
+    feverish | pale | secret | talking | frozen | stolen | very old | half-eaten
+    hopeful | melting | plump | dusty | flying | jealous | married | whistling | rubber
+    haunted | wooden | bald | suspicious | hairy | Scottish | floating
 
 hamster:
-    hamster | potato | sandwich | shoe | duck | wig | parrot | policeman | clown |
-        carrot
-    lobster | mattress | glove | letter | swan | cheese | ghost | frog | plumber |
-        sausage
-    moth | camel | uncle | trombone | tuba | poet | radio | pudding | pancake | dragon
-    goblin | teaspoon | sheep | turnip | cow | llama | snowman | aunt | penguin |
-        cucumber
-    walrus | meatball
+    hamster | potato | sandwich | shoe | duck | wig | parrot | policeman | clown
+    carrot | lobster | mattress | glove | letter | swan | cheese | ghost | frog
+    plumber | sausage | moth | camel | uncle | trombone | tuba | poet | radio | pudding
+    pancake | dragon | goblin | teaspoon | sheep | turnip | cow | llama | snowman | aunt
+    penguin | cucumber | walrus | meatball
 
 hamsters:
     hamsters | potatoes | ducks | shoes | wigs | parrots | clowns | carrots | lobsters
-    gloves | swans | ghosts | frogs | plumbers | moths | camels | uncles | poets |
-        puddings
-    clouds | dragons | goblins | teaspoons | turnips | cows | llamas | snowflakes |
-        aunts
-    penguins | sausages | walruses | meatballs | snowmen | tubas | pancakes
+    gloves | swans | ghosts | frogs | plumbers | moths | camels | uncles | poets
+    puddings | clouds | dragons | goblins | teaspoons | turnips | cows | llamas
+    snowflakes | aunts | penguins | sausages | walruses | meatballs | snowmen | tubas
+    pancakes
 
 meet:
     On <perch> sat <an_old> {helper}.
     Along came <an_old> {helper}, <humming>.
     Just then <an_old> {helper} came by, <humming>.
-    There was nobody about but <an_old> {helper}, <humming> on <perch>.
+    Nobody was there but <an_old> {helper}, <humming> on <perch>.
     <An_old> {helper} watched from <perch>, <humming>.
     Who should be <humming> on <perch> but <an_old> {helper}!
 
 humming:
-    humming | dancing | knitting | reading | having tea | eating a leaf | yawning |
-        chewing
-    counting its toes | playing cards | writing a letter | combing its hair | juggling
-    sunbathing | doing handstands | peeling an onion | smiling | blowing bubbles |
-        weeping
-    polishing a coin | fishing | waving | blinking | folding paper boats
+    humming | dancing | knitting | reading | having tea | eating a leaf | yawning
+    chewing | counting its toes | playing cards | writing a letter | combing its hair
+    juggling | sunbathing | doing handstands | peeling an onion | smiling
+    blowing bubbles | weeping | polishing a coin | fishing | waving | blinking
+    folding paper boats
 
 an_old:
     an old | a fat | a young | a muddy | a thin | a wise | a very small | a one-eyed
-    a rather damp | a smug | a yawning | a well-dressed | a friendly | a toothless | a
-        round
-    an elegant | a bony | a blushing | a limping | a travelling | a barefoot
+    a rather damp | a smug | a yawning | a well-dressed | a friendly | a toothless
+    a round | an elegant | a bony | a blushing | a limping | a travelling | a barefoot
 
 perch:
     <a_mossy> <stone>
@@ -259,82 +257,81 @@ a_mossy:
 
 stone:
     stone | gate | fence | wall | doorstep | tree stump | milk can | signpost | cart
-    statue | plough | bench | barrel | stool | cabbage | rocking chair | hammock |
-        balcony
-    tractor | bathtub
+    statue | plough | bench | barrel | stool | cabbage | rocking chair | hammock
+    balcony | tractor | bathtub
 
 offer:
     "Your {thing}?" it <said> in a {voice} voice, <humming>. "It will cost you {price}."
-    It <winked>. "[Bring|Fetch|Get] me {price}," it <said> in a {voice} voice.
-    "I want no <soggy> <hamsters>," it <said> in a {voice} voice. "I want {price}."
+    It <winked>. "[Bring|Fetch|Get] me {price}," <said> a {voice} voice.
+    "I want no <soggy> <hamsters>," <said> a {voice} voice. "I want {price}."
     "For {price}," it <said> in a {voice} voice, <humming>, "I could find [it|that
         {thing}|your {thing}]."
-    "I saw <junk> take it," it <said> in a {voice} voice. "For {price} I will say more."
+    "I saw <junk> take it," <said> a {voice} voice. "For {price} I will say more."
     In a {voice} voice it named its price: {price}, [no more|paid at once|and a <soggy>
         <hamster>].
 
 said:
-    said | whispered | replied | murmured | answered | remarked | sang | explained |
-        began
-    muttered | hissed | confessed | continued | stammered | mumbled | croaked | purred
-    insisted | giggled | added
+    said | whispered | replied | murmured | answered | remarked | sang | explained
+    began | muttered | hissed | confessed | continued | stammered | mumbled | croaked
+    purred | insisted | giggled | added
 
 winked:
-    winked | coughed | yawned | scratched its ear | stretched | laughed | burped |
-        blinked
-    put down its tea | looked around | licked its lips | nodded | frowned | bowed |
-        hiccuped
-    shrugged | giggled | sneezed | said nothing | thought hard | stood up | cleared its
-        throat
-    grinned | lay down
+    winked | coughed | yawned | scratched its ear | stretched | laughed | burped
+    blinked | put down its tea | looked around | licked its lips | nodded | frowned
+    bowed | hiccuped | shrugged | giggled | sneezed | said nothing | thought hard
+    stood up | cleared its throat | grinned | lay down
 
 pay:
     "{Price}!" <cried> {name}. {He} <carefully> <fetched> {price}.
     {name} <winced> and <fetched> {price}, thanks to <the_dogs>.
     {name} <carefully> <fetched> {price} near <junk>.
-    <By_noon> {he} <fetched> {price} behind <the_dogs>.
-    So {he} <wept> until <the_dogs> gave {him} {price}.
+    <By_noon> {name} <fetched> {price} behind <the_dogs>.
+    So {name} <carefully> <wept> until <the_dogs> gave {him} {price}.
 
 winced:
-    winced | sighed | groaned | made a face | went home | counted to ten | blushed |
-        laughed
+    winced | sighed | groaned | made a face | went home | counted to ten | blushed
+    laughed | shivered | trembled | smiled | whistled | fainted | bowed
+
 fetched:
     borrowed | bought | stole | fetched | got | won | took | found
+
 gave:
     gave | handed | offered | brought | threw | served | fed | sent
 
 by_noon:
-    by noon | an hour later | after some trouble | at sunset | the next morning | much
-        later
-    after a nap | over tea | at midnight | in a dream | before bedtime | in the end
+    by noon | an hour later | after some trouble | at sunset | next morning
+    much later | after a nap | over tea | at midnight | in a dream | before bedtime
+    in the end
 
 reveal:
     "Look {place}," <said> the {helper} in its {voice} voice, <humming>.
-    The {helper} <winked>. "It is {place}," it <said>, <humming>.
-    "[Try|Search] {place}," <said> the {voice} voice, and <winked>.
-    The {helper} <winked> and <winked>. "{Place}," it <said>.
+    The {voice} {helper} <winked>. "It is {place}," it <said>.
+    "[Try|Search] {place}," <said> the {voice} {helper}, and <winked>.
+    The {voice} {helper} <winked> and <winked>. "{Place}," it <said>.
 
 find:
     And there, {place}, <lay> the {colour} {thing}, <state>.
-    {He} <carefully> looked {place}, and there it <lay>, <state>.
-    "My {thing}!" <cried> {name}, for there it <lay>, {place}, <state>.
+    {He} <carefully> looked {place}, and there <lay> the {colour} {thing}, <state>.
+    "My {colour} {thing}!" <cried> {name}, for there it <lay>, {place}, <state>.
     {Place} <lay> the {colour} {thing}, <state>.
     <By_noon> {he} found {his} {colour} {thing}. It <lay> {place}, <state>.
     {name} <ran> off and found the {colour} {thing} {place}, <state>.
 
 ran:
     ran | hurried | flew | tiptoed | marched | raced | strolled | skipped | galloped
+    rolled | limped | danced | crawled
+
 lay:
-    lay | was | waited | slept | sat | stood | rested | shone
+    lay | was | waited | slept | sat | stood | rested | shone | hid | hung | glowed
 
 state:
-    <covered> <fresh> <mud> | <covered> <mud> and <mud> | next to <junk> | guarded by
-        <junk>
-    safe among <soggy> <hamsters> | dreaming of <soggy> <hamsters> | under <junk>
+    <covered> <fresh> <mud> | <covered> <mud> and <mud> | next to <junk>
+    guarded by <junk> | safe among <soggy> <hamsters> | dreaming of <soggy> <hamsters>
+    under <junk>
 
 covered:
     covered in | full of | smelling of | sticky with | dripping with | buried in
-    stuffed with | wrapped in
+    stuffed with | wrapped in | stained with | hidden by | lost in
 
 fresh:
     fresh | old | sweet | wet | cold | salty | melted | invisible | toasted | soft
@@ -342,9 +339,8 @@ fresh:
 
 mud:
     mud | feathers | acorns | fish | cobwebs | soap | moss | flour | ink | sand | glue
-    leaves | onions | seaweed | pepper | confetti | crumbs | sawdust | fur | jelly |
-        paint
-    bubbles | straw | porridge | garlic | rain
+    leaves | onions | seaweed | pepper | confetti | crumbs | sawdust | fur | jelly
+    paint | bubbles | straw | porridge | garlic | rain
 
 feast:
     The {helper} <carefully> ate {price} on <perch>.
@@ -352,30 +348,34 @@ feast:
     Then {name} and the {helper} shared {price} with <junk> on <perch>.
     Later <junk> told {him} who had hidden it: the {helper}, who <loved> {price}.
     "I hid it myself," <said> the {helper}, its mouth full of {price} and <fresh> <mud>.
-    "Keep {price}," <said> the {voice} voice. "I would rather have <junk>."
+    "Keep {price}," <said> the {voice} {helper}. "I would rather have <junk>."
 
 vow:
     "If I [ever find|find|get back] my {thing}," <cried> {name}, "I will {promise}."
     "Find it," {name} told <junk>, "and I will {promise}!"
-    {He} <carefully> promised <the_dogs> to {promise} if it came back.
-    "I will {promise}," {name} told <the_dogs>, "if I get my {colour} {thing} back."
-    For that {thing}, {he} told <junk>, {he} would {promise}.
+    {name} <carefully> promised <the_dogs> to {promise} if it came back.
+    "I will {promise}," {name} <carefully> told <the_dogs>, "if I get my {colour}
+        {thing} back."
+    For that {thing}, {he} told <junk>, {name} would {promise}.
 
 hint:
     "Have you looked {place}?" it <said> in a {voice} voice, <humming>.
-    "I saw <junk> with your {thing} {place}," it <said> in a {voice} voice.
+    "I saw <junk> with your {thing} {place}," <said> a {voice} voice.
     "{Place}," it <said> in a {voice} voice, <humming>.
-    It <winked>. "What is {colour} and lies {place}?" it <said> in a {voice} voice.
-    It <winked>. "Your {thing} is {place}," it <said> in a {voice} voice.
+    It <winked>. "What is {colour} and lies {place}?" <said> a {voice} voice.
+    It <winked>. "Your {thing} is {place}," <said> a {voice} voice.
 
 kept:
-    That <weather> <time> <the_dogs> came to watch {name} {promise}.
-    A promise is a promise: <by_noon> {name} began to {promise}, watched by <junk>.
-    "And now?" <said> the {helper}. So the {trait} {job} had to {promise} with <junk>.
-    {name} <winced>. "You said you would {promise}," <said> the {voice} voice. <Junk>
+    That <weather> <time> <the_dogs> and the {voice} {helper} <carefully> watched {name}
+        {promise}.
+    <By_noon> {name} began to {promise}, watched by the {voice} {helper} and <junk>.
+    "And now?" <said> the {voice} {helper}. So the {trait} {job} had to {promise} with
+        <junk>.
+    {name} <winced>. "You said you would {promise}," <said> the {voice} {helper}. <Junk>
         <came_running>.
-    Every <weather> <day> <the_dogs> can see {name} {promise} with a <soggy> <hamster>.
-    The {helper} brought <junk> to watch {him} {promise}, and <winked>.
+    Every <weather> <day> the {voice} {helper} can see {name} {promise} with a <soggy>
+        <hamster>.
+    The {voice} {helper} brought <junk> to watch {him} {promise}, and <winked>.
 
 riddle:
     Long ago <an_old> {helper} <said> in a {voice} voice: "<Hamsters> get lost {place}."
@@ -383,31 +383,31 @@ riddle:
         a {voice} voice.
     "Lost things [sleep|wait|meet] {place}," <an_old> {helper} once said in a {voice}
         voice.
-    <An_old> {helper} <winked>. "Always look {place}," it <said> in a {voice} voice.
+    <An_old> {helper} <winked>. "Always look {place}," <said> a {voice} voice.
 
 ignored:
     But {name} was <carefully> <humming>.
     "<Onions> and <thunder>," <cried> {name}.
-    {He} forgot it at once, because of <junk>.
+    {name} forgot it at once, because of <junk>.
     {name} <winced> and listened to <junk>.
 
 remember:
-    Suddenly <junk> made {him} remember the {helper} and its {voice} voice.
-    {name} sat down on <perch>. What was it that the {helper} <said>?
+    Suddenly <junk> made {him} remember the {voice} {helper}.
+    {name} sat down on <perch>. What was it that the {voice} {helper} <said>?
     Inside {his} head a {voice} voice <winked>. <Onions>! The {helper}!
-    "<Onions>! The {helper}!" <cried> {name}.
+    "<Onions>! The {voice} {helper}!" <cried> {name}.
     <Junk> spoke in a {voice} voice, just like the {helper}.
-    A <soggy> <hamster> made {him} think of the {helper}.
+    A <soggy> <hamster> made {him} think of the {voice} {helper}.
 
 suspect:
     "It was the {helper}," <cried> {name}, and <ran> to its door.
     {name} had seen <an_old> {helper} near <perch>. "Thief!" {he} <cried>.
     It had to be the {helper}, <cried> {name}, and <carefully> <ran> to its door.
-    <The_dogs> blamed <an_old> {helper}, <humming> on <perch>.
+    <The_dogs> blamed <an_old> {helper}, and so did {name}.
 
 deny:
-    "Me?" it <said> in a {voice} voice. "I never <loved> your {colour} {thing}."
-    "I only steal <soggy> <hamsters>," it <said> in a {voice} voice.
+    "Me?" <said> a {voice} voice. "I never <loved> your {colour} {thing}."
+    "I only steal <soggy> <hamsters>," <said> a {voice} voice.
     The {helper} <winked>. "Ask <the_dogs>," it <said> in a {voice} voice, <humming>.
     "Ask <junk>," it <said> in a {voice} voice, <humming>.
 
@@ -417,25 +417,25 @@ disbelieve:
     "It is {place}," it added. "<Onions> and <thunder>," <cried> {name}.
 
 sorry:
-    "I was wrong," <cried> {name}, and <gave> the {helper} {price} and a <soggy>
-        <hamster>.
-    The {trait} {job} <winced> and took {price} to the {helper}, which was <humming>.
-    "Sorry," <cried> {name}. "Bring me {price}," <said> the {voice} voice, "and a
-        <soggy> <hamster>."
-    At last the {helper} got {price} and <junk>, and <winked>.
+    "I was wrong," <cried> {name}, and <gave> the {voice} {helper} a <soggy> <hamster>.
+    The {trait} {job} <winced> and took <junk> to the {voice} {helper}, which was
+        <humming>.
+    "Sorry," <cried> {name}. "Bring me <junk>," <said> the {voice} {helper}, and
+        <winked>.
+    At last the {voice} {helper} got <junk>, and <winked>.
 
 begin:
-    First {he} looked {place}, but without {his} glasses {he} <found> <junk>.
+    First {name} looked {place}, but without {his} glasses {he} <found> <junk>.
     {name} <carefully> began {place}, half asleep, and <found> <junk>.
     "It is not {place}," <cried> {name}, who had only looked at <junk>.
-    It was so dark {place} that {he} <winced> and <ran> off.
+    It was so dark {place} that {name} <winced> and <ran> off.
 
 again:
     "Look where you began," it <said> in a {voice} voice, <humming>.
     It <winked>. "Start again," it <said> in a {voice} voice, <humming>.
     "Put on your glasses," it <said> in a {voice} voice, <humming>.
-    "<Hamsters> are always in the first place," it <said> in a {voice} voice.
-    "<Onions> and <thunder>, look again," it <said> in a {voice} voice.
+    "<Hamsters> are always in the first place," <said> a {voice} voice.
+    "<Onions> and <thunder>, look again," <said> a {voice} voice.
 
 noise:
     Then {he} heard something <humming> {place}.
@@ -444,31 +444,32 @@ noise:
     A <soggy> noise was heard {place}.
 
 mender:
-    There, {place}, <an_old> {helper} was <humming> with the {colour} {thing}.
+    There, {place}, <an_old> {helper} was <carefully> <humming> with the {colour}
+        {thing}.
     {Place} {he} found <an_old> {helper}, <humming> beside the {colour} {thing}.
     <An_old> {helper} had the {colour} {thing}, and was <humming> {place}.
 
 explain:
-    "Thief!" <cried> {name}. "No," it <said> in a {voice} voice, "I mended it with
-        <mud>."
-    "It was full of <fresh> <mud>," it <said> in a {voice} voice.
-    "I needed it for <soggy> <hamsters>," it <said> in a {voice} voice.
-    It <winked>. "I have washed off the <fresh> <mud>," it <said> in a {voice} voice.
+    "Thief!" <cried> {name}. "No," <said> a {voice} voice, "I mended it with <mud>."
+    "It was full of <fresh> <mud>," <said> a {voice} voice.
+    "I needed it for <soggy> <hamsters>," <said> a {voice} voice.
+    It <winked>. "I have washed off the <fresh> <mud>," <said> a {voice} voice.
 
 gift:
-    {name} <winced> and <gave> the {helper} {price} and a <soggy> <hamster>.
-    "How wrong I was," <cried> {name}, and <carefully> <gave> it {price}.
-    "What do I owe you?" <cried> {name}. "Only {price} and a <soggy> <hamster>."
-    They shared {price} with <junk>.
+    {name} <winced> and <gave> the {helper} <junk>.
+    "How wrong I was," <cried> {name}, and <carefully> <gave> it <junk>.
+    "What do I owe you?" <cried> {name}. "Only <junk>."
+    {name} shared <mud> and <mud> with <junk>.
 
 after:
-    Ever since that <time>, {name} and <junk> always look {place} first.
-    The {colour} {thing}? It lives with {name} and <junk>.
-    Ever after, the {trait} {job} <sang_to> <soggy> <hamsters> in a {voice} voice.
-    That <weather> <time> {name} <kissed> the {colour} {thing}.
-    Only <the_dogs> and <junk> knew what had happened {place}.
-    If you hear a {voice} voice <often>, it is the {helper}, <humming>.
-    And the {helper}? It <loved> <soggy> <hamsters> <often>.
+    Ever since, {name}, <junk> and the {voice} {helper} look {place} first.
+    The {colour} {thing}? It lives with {name}, the {voice} {helper} and <junk>.
+    Ever after, the {trait} {job} <sang_to> <soggy> <hamsters> like a {voice} {helper}.
+    That <weather> <time> {name} and the {voice} {helper} <carefully> <kissed> the
+        {colour} {thing}.
+    Only <junk> and the {voice} {helper} saw what happened {place}.
+    If you hear a {voice} voice <often>, it is the {helper}, <carefully> <humming>.
+    And the {voice} {helper}? It <loved> <soggy> <hamsters> <often>.
 
 sang_to:
     sang to | talked to | whispered to | lectured | shouted at | preached to | scolded
@@ -478,15 +479,16 @@ kissed:
     polished | tickled | wrote a poem about
 
 name:
-    Pip | Wren | Kit | Robin | Mika | Sasha | Billie | Noor | Rowan | Frankie | Remy |
-        Tovi
-    Lou | Yuki | Ziggy | Marlow | Dara | Ollie | Quill | Juniper | Fenn | Jules | Teddy
-        | Bo
+    Pip | Wren | Kit | Robin | Mika | Sasha | Billie | Noor | Rowan | Frankie | Remy
+    Tovi | Lou | Yuki | Ziggy | Marlow | Dara | Ollie | Quill | Juniper | Fenn | Jules
+    Teddy | Bo
 
 he:
     she | he
+
 him:
     her | him
+
 his:
     her | his
 
@@ -495,41 +497,35 @@ trait:
     stubborn | patient | gloomy | chatty | shy | brave | tidy | hungry | merry | polite
 
 job:
-    tailor | baker | gardener | sailor | painter | cook | shepherd | clockmaker |
-        teacher
-    piper | beekeeper | carpenter | juggler | pirate | librarian | potter | fiddler |
-        doctor
-    wizard | locksmith | barber | dentist | postmaster
+    tailor | baker | gardener | sailor | painter | cook | shepherd | clockmaker
+    teacher | piper | beekeeper | carpenter | juggler | pirate | librarian | potter
+    fiddler | doctor | wizard | locksmith | barber | dentist | postmaster
 
 thing:
     kite | drum | hat | teapot | umbrella | scarf | lantern | whistle | spoon | violin
     ladder | blanket | boot | bell | notebook | bicycle | key | purse | trumpet | basket
-    compass | kettle | wheelbarrow | pillow | mitten | telescope | button | flag |
-        bucket
+    compass | kettle | wheelbarrow | pillow | mitten | telescope | button | flag
+    bucket
 
 colour:
-    red | blue | green | yellow | white | purple | silver | golden | black | pink |
-        brown
-    orange | grey | turquoise
+    red | blue | green | yellow | white | purple | silver | golden | black | pink
+    brown | orange | grey | turquoise
 
 place (no repeats):
     under the bridge | behind the mill | in the old oak | on the roof | beside the pond
-    in the barn | under the stairs | behind the bakery | in the cellar | on the haystack
-    under the bed | in the tall grass | in the attic | in the piano | beside the railway
-    in the chimney | among the pumpkins | in the canoe | behind the stove | in the post
-        box
-    down the well | on the windowsill | near the beehives | in the wardrobe | in the
-        stable
-    up the mountain
+    in the barn | under the stairs | in the bakery | in the cellar | on the haystack
+    under the bed | in the tall grass | in the attic | in the piano | on the train
+    in the chimney | among the pumpkins | in the canoe | behind the stove
+    in the post box | down the well | on the shelf | in the hedge | in the wardrobe
+    in the stable | up the mountain
 
 helper:
     owl | toad | goose | snail | crow | badger | goat | hedgehog | cat | mole | donkey
     heron | beetle | magpie | otter | bat | tortoise | squirrel | spider | fox
 
 voice:
-    squeaky | creaky | rumbling | silky | wobbly | rusty | hoarse | booming | tiny |
-        husky
-    trembling | buttery | nasal | gravelly | velvet | crackly
+    squeaky | creaky | rumbling | silky | wobbly | rusty | hoarse | booming | tiny
+    husky | trembling | buttery | nasal | gravelly | velvet | crackly
 
 price:
     three plums | a cheese pie | a jar of honey | seven cherries | a bowl of soup
@@ -537,11 +533,9 @@ price:
     nine radishes | a loaf of rye | a slice of melon | a raisin bun
 
 promise:
-    sing to the fishes | dance on the table | hop home | bake a pretzel | sweep the
-        street
-    wash the mayor | kiss a frog | learn to yodel | plant a thousand trees | write a
-        poem
-    paint the gate | wear a daisy crown | ride a pig | jump in the fountain
+    sing to the fishes | dance on the table | hop home | bake a pretzel
+    sweep the street | wash the mayor | kiss a frog | learn to yodel | plant a tree
+    write a poem | paint the gate | wear a crown | ride a pig | jump in the fountain
     climb the steeple | sleep on a cactus | tickle a bear | marry a cloud
 """
 
@@ -549,7 +543,7 @@ Pieces = tuple[Any, ...]  # of str, Choice and Slot, in the order they are spoke
 
 
 class Choice:
-    """A weighted set of alternatives. Alternative k, from 0, weighs 1000 // (k + 8).
+    """A weighted set of alternatives. Alternative k, from 0, weighs 1000 // (k + 10).
 
     That is Zipf's law as Mandelbrot wrote it, in integers.
     """
@@ -561,7 +555,7 @@ class Choice:
         self.items = items  # every alternative: str, or Pieces
         self.numbers = numbers  # of those that are left to choose from
         self.repeats = repeats
-        weights = [1000 // (number + 8) for number in numbers]
+        weights = [1000 // (number + 10) for number in numbers]
         self.cumulative = list(accumulate(weights))
         self.total = self.cumulative[-1]
         self.bits = [log2(self.total / weight) for weight in weights]
