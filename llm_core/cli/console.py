@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
@@ -24,8 +25,8 @@ class UserError(ValueError):
 def prepare_streams() -> None:
     """Make every character printable somehow, whatever encoding the terminal has."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # None, or not a stream of text on bytes
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def complain(message: str) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from io import TextIOWrapper
 from typing import Any
 
 import torch
@@ -138,7 +139,8 @@ def typed_lines() -> Iterator[str]:
     """Yield the lines of the input until it ends, asking for them on a terminal."""
     if sys.stdin is None:
         return
-    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    if isinstance(sys.stdin, TextIOWrapper):  # bytes that are not text come as they are
+        sys.stdin.reconfigure(errors="surrogateescape")
     if not (sys.stdin.isatty() and is_terminal()):
         for line in sys.stdin:
             yield line.rstrip("\n")
