@@ -183,8 +183,10 @@ def _check_prompt(model: GPTModel, ids: Tensor, max_new_tokens: int) -> None:
             f"ids must be in 0..{vocab_size - 1}, "
             f"got {int(ids.min())}..{int(ids.max())}"
         )
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be 0 or more, got {max_new_tokens}")
+    if type(max_new_tokens) is not int or max_new_tokens < 0:
+        raise ValueError(
+            f"max_new_tokens must be an integer from 0 on, got {max_new_tokens!r}"
+        )
 
 
 def generate(
@@ -256,13 +258,12 @@ def stream_text(
             break
         text += utf8.decode(tokenizer.token_bytes(new_id))
         found = [text.index(string) for string in stop if string in text]
-        if found:
-            yield text[: min(found)]
-            return
-        safe = len(text) - _length_held_back(text, stop)
+        safe = min(found, default=len(text) - _length_held_back(text, stop))
         if safe:
             yield text[:safe]
-            text = text[safe:]
+        if found:
+            return
+        text = text[safe:]
     if rest := text + utf8.decode(b"", final=True):
         yield rest
 
