@@ -76,8 +76,8 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     (B, V) -> (B, V), others at -inf (Nguyen et al., 2024). Raises ValueError unless
     0 <= p <= 1.
 
-    >>> keep_min_p(torch.tensor([[0.6, 0.3, 0.1]]).log(), 0.5).exp()
-    tensor([[0.6000, 0.3000, 0.0000]])
+    >>> keep_min_p(torch.tensor([[0.5, 0.4, 0.1]]).log(), 0.5).exp()
+    tensor([[0.5000, 0.4000, 0.0000]])
     """
     if not 0 <= p <= 1:
         raise ValueError(f"min_p must be in 0..1, got {p}")
