@@ -142,7 +142,7 @@ RECIPES = {
             "num_heads": 4,
             "num_layers": 4,
             "d_ff": 384,
-            "max_seq_len": 256,
+            "max_seq_len": 224,
             "positions": "rotary",
             "norm": "rms",
             "feed_forward": "relu2",
@@ -150,7 +150,7 @@ RECIPES = {
             "bias": False,
         },
         training=TrainConfig(
-            steps=6000,
+            steps=1500,
             batch_size=16,
             optimizer="muon",
             learning_rate=3e-3,
@@ -159,7 +159,7 @@ RECIPES = {
             warmup_steps=50,
             final_fraction=0.02,
             weight_decay=0.0,
-            evaluate_every=500,
+            evaluate_every=250,
         ),
         measure=measure_stories,
         limits=(
