@@ -432,7 +432,7 @@ def test_a_mistake_while_it_runs_is_told_and_forgotten(character_run, typed, cap
     assert len(written.err.splitlines()) >= 6
     assert "hot" in written.err
     assert "UTF-8" in written.err
-    assert written.out.splitlines()[-1].startswith("The cat")
+    assert "\nThe cat" in written.out.partition("your turn")[2]
 
 
 def test_ctrl_c_stops_a_text_and_not_the_program(run, typed, capsys, monkeypatch):

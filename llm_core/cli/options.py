@@ -86,7 +86,7 @@ def not_empty(argument: str) -> str:
     return text(argument)
 
 
-LARGEST = 2**63 - 1
+LARGEST, MOST = 2**63 - 1, 2**20
 METAVARS = {"whole_number": "N", "any_number": "X", "str": "NAME"}
 
 
@@ -210,9 +210,15 @@ def build_parser() -> Parser:
 
 
 def _train(parser: Parser) -> None:
-    default, size = Recipe(), 2**20
     parser.usage = "llm-core train [options]"
-    data = Group(parser, "what to read")
+    default = Recipe()
+    _train_text(Group(parser, "what to read"), default)
+    _train_model(Group(parser, "what to train"), default)
+    _train_steps(Group(parser, "how to train"), default)
+    _train_folder(Group(parser, "what to keep"), default)
+
+
+def _train_text(data: Group, default: Recipe) -> None:
     named = ", ".join(CORPORA)
     data.add("--data", str, f"{named}; a file, a folder, or an address", default.data)
     data.add("--encoding", str, "encoding of your own files", default.encoding)
@@ -223,12 +229,14 @@ def _train(parser: Parser) -> None:
         default.num_stories,
     )
     data.choose("--tokenizer", TOKENIZERS, "how to cut text", default.tokenizer)
-    data.add("--vocab-size", whole(1, size), "tokens bpe may learn", default.vocab_size)
-    model = Group(parser, "what to train")
+    data.add("--vocab-size", whole(1, MOST), "tokens bpe may learn", default.vocab_size)
+
+
+def _train_model(model: Group, default: Recipe) -> None:
     model.add("--preset", str, f"shape: {', '.join(PRESETS)}", default.preset)
     model.add(
         "--max-seq-len",
-        whole(1, size),
+        whole(1, MOST),
         "context: how many tokens it reads at once, in place of the preset's",
         default.max_seq_len,
     )
@@ -240,9 +248,11 @@ def _train(parser: Parser) -> None:
         preset = getattr(default, flag.lstrip("-").replace("-", "_"))
         model.add(flag, whole(1, high), f"{help}, in place of the preset's", preset)
     model.add("--dropout", number(0, 0.99), "share of numbers to drop", default.dropout)
-    run = Group(parser, "how to train")
+
+
+def _train_steps(run: Group, default: Recipe) -> None:
     run.add("--steps", whole(1, 10**9), "steps to make", default.steps)
-    run.add("--batch-size", whole(1, size), "texts in a step", default.batch_size)
+    run.add("--batch-size", whole(1, MOST), "texts in a step", default.batch_size)
     run.add("--learning-rate", number(1e-12, 1e6), "at its peak", default.learning_rate)
     run.choose(
         "--optimizer", OPTIMIZERS, "how gradients become steps", default.optimizer
@@ -261,7 +271,9 @@ def _train(parser: Parser) -> None:
         default.precision,
     )
     run.switch("--compile", "use torch.compile, which needs a C++ compiler")
-    folder = Group(parser, "what to keep")
+
+
+def _train_folder(folder: Group, default: Recipe) -> None:
     folder.add("--out", str, "folder of the run (default: runs/<corpus>-<preset>)")
     folder.add(
         "--evaluate-every",
@@ -317,7 +329,7 @@ def _explore(parser: Parser) -> None:
 def _info(parser: Parser) -> None:
     _model(parser, f"a folder that train has written, or {', '.join(PRESETS)}")
     group = Group(parser, "options")
-    group.add("--batch-size", whole(1, 2**20), "texts in a step", Recipe().batch_size)
+    group.add("--batch-size", whole(1, MOST), "texts in a step", Recipe().batch_size)
 
 
 def _model(parser: Parser, help: str) -> None:
