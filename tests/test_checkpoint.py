@@ -518,7 +518,8 @@ def no_pickle(monkeypatch):
 
     for module, name in [(pickle, "load"), (pickle, "loads"), (torch, "load")]:
         monkeypatch.setattr(module, name, refuse)
-    monkeypatch.setattr(pickle, "Unpickler", refuse)
+    refusing = type("Unpickler", (pickle.Unpickler,), {"__init__": refuse})
+    monkeypatch.setattr(pickle, "Unpickler", refusing)
 
 
 def outcome(load):
