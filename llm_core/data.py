@@ -25,13 +25,15 @@ class TokenStream:
     where the tokenizer has one, and that id once more at the end. `starts` (documents,)
     are the positions where documents begin. `num_characters` is what the ids decode to,
     which turns nats per token into bits per character; `floor` is what no model can
-    beat, where that is known.
+    beat, where that is known. `weights` (N,) say how much each id counts as a target in
+    training, where they do not all count alike.
     """
 
     ids: npt.NDArray[np.integer]
     starts: npt.NDArray[np.int64]
     num_characters: int
     floor: Floor | None = None
+    weights: npt.NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         if len(self.ids) < 2 or not len(self.starts):
@@ -41,6 +43,11 @@ class TokenStream:
             )
         if self.starts[0] != 0 or (np.diff(self.starts) <= 0).any():
             raise ValueError("the documents of a stream must start at 0, and ascend")
+        if self.weights is not None and self.weights.shape != self.ids.shape:
+            raise ValueError(
+                f"each of the {len(self.ids)} ids needs one weight, "
+                f"got weights of shape {self.weights.shape}"
+            )
 
     @property
     def characters_per_token(self) -> float:
@@ -71,8 +78,8 @@ def encode_corpus(corpus: Corpus, tokenizer: Tokenizer) -> TokenStream:
 
 def sample_batch(
     stream: TokenStream, batch_size: int, length: int, seed: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """Draw rows for one step of training: inputs and targets, each (B, T).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw rows for one step of training: inputs, targets and their weights, (B, T).
 
     Targets are the inputs moved on by one. A row is drawn by a random position, and
     ends there unless its document starts later than T ids before: then it starts with
@@ -85,7 +92,10 @@ def sample_batch(
     start = np.maximum(stream.starts[document], position - length + 1)
     window = (start[:, None] + np.arange(length + 1)) % len(stream.ids)  # (B, T + 1)
     rows = torch.from_numpy(stream.ids[window].astype(np.int64))
-    return rows[:, :-1], rows[:, 1:]
+    weights = torch.ones(batch_size, length)
+    if stream.weights is not None:
+        weights = torch.from_numpy(stream.weights[window[:, 1:]].astype(np.float32))
+    return rows[:, :-1], rows[:, 1:], weights
 
 
 def evaluation_batches(

@@ -5,10 +5,10 @@ floor while no sample is consistent. So facts are counted, by how far back they 
 set.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -99,6 +99,20 @@ def rivals(
         pairs = zip(true, other, strict=False)
         shared = next(i for i, (a, b) in enumerate(pairs) if a != b)
         yield first + shared, true[shared], other[shared]
+
+
+def needed_tokens(tokenizer: Tokenizer, story: Story) -> list[bool]:
+    """Say of each token in `tokenizer.encode(story.text)` whether it tells a fact."""
+    ids = tokenizer.encode(story.text)
+    ends = list(accumulate(len(tokenizer.token_bytes(id)) for id in ids))
+    needed = [False] * len(ids)
+    for fact in story.facts:
+        for need in fact.needs:
+            start = len(story.text[: need.position].encode())
+            end = start + len(need.value.encode())
+            for i in range(bisect_right(ends, start), bisect_left(ends, end) + 1):
+                needed[i] = True
+    return needed
 
 
 def sample_documents(

@@ -236,7 +236,7 @@ class Trainer:
         total = 0.0
         self.model.zero_grad(set_to_none=True)
         for part in range(config.accumulation_steps):
-            inputs, targets = sample_batch(
+            inputs, targets, weights = sample_batch(
                 self.train_stream,
                 config.batch_size,
                 length,
@@ -244,9 +244,8 @@ class Trainer:
                 self.step * config.accumulation_steps + part,
             )
             with self._autocast(device):
-                loss = next_token_loss(
-                    self._forward(inputs.to(device)), targets.to(device)
-                )
+                logits = self._forward(inputs.to(device))
+                loss = next_token_loss(logits, targets.to(device), weights.to(device))
             torch.autograd.backward(loss / config.accumulation_steps)
             total += loss.item() / config.accumulation_steps
         return total
@@ -287,8 +286,9 @@ class Trainer:
     def _fingerprint(self) -> str:
         digest = sha256()
         for stream in (self.train_stream, self.validation_stream):
-            for numbers in (stream.ids, stream.starts):
-                digest.update(np.ascontiguousarray(numbers).tobytes())
+            for numbers in (stream.ids, stream.starts, stream.weights):
+                if numbers is not None:
+                    digest.update(np.ascontiguousarray(numbers).tobytes())
         return digest.hexdigest()
 
     @classmethod

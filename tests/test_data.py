@@ -1,5 +1,7 @@
 """Streams and batches: what is drawn, what is covered, and what depends on what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -86,11 +88,23 @@ def test_a_stream_that_cannot_be_is_refused(ids, starts, message):
 
 
 def test_targets_are_the_inputs_moved_on_by_one():
-    inputs, targets = sample_batch(stream_of(30, 5, 20), 64, 8, seed=0, step=0)
+    inputs, targets, _ = sample_batch(stream_of(30, 5, 20), 64, 8, seed=0, step=0)
     assert inputs.shape == targets.shape == (64, 8)
     assert inputs.dtype == targets.dtype == torch.int64
     assert torch.equal(targets, (inputs + 1) % 56)  # the stream is a ring
     assert torch.equal(inputs[:, 1:], targets[:, :-1])
+
+
+def test_weights_go_with_their_targets():
+    stream = stream_of(30, 5, 20)
+    alike = sample_batch(stream, 16, 8, seed=0, step=0)
+    assert (alike[2] == 1).all()
+    weighted = replace(stream, weights=stream.ids / 10)
+    inputs, targets, weights = sample_batch(weighted, 16, 8, seed=0, step=0)
+    assert torch.equal(inputs, alike[0])
+    torch.testing.assert_close(weights, targets / 10)
+    with pytest.raises(ValueError, match="each of the 56 ids needs one weight"):
+        replace(stream, weights=np.ones(57))
 
 
 def test_a_batch_is_a_function_of_seed_and_step_alone():
@@ -119,7 +133,7 @@ def test_a_row_begins_with_its_document_or_has_a_whole_row_of_it_behind():
     stream, length = stream_of(30, 5, 20), 8
     seen = set()
     for step in range(200):
-        inputs, _ = sample_batch(stream, 8, length, seed=0, step=step)
+        inputs, *_ = sample_batch(stream, 8, length, seed=0, step=step)
         for start in inputs[:, 0].tolist():
             document = max(s for s in stream.starts.tolist() if s <= start)
             end = start + length - 1  # the position that was drawn, in a long document
@@ -135,7 +149,7 @@ def test_a_row_begins_with_its_document_or_has_a_whole_row_of_it_behind():
 def test_rows_are_drawn_by_positions_drawn_evenly():
     """A document's share of the rows is its share of the ids."""
     stream = stream_of(4, 12, 4)  # and the id after the last document, which is its own
-    inputs, _ = sample_batch(stream, 42_000, 12, seed=0, step=0)
+    inputs, *_ = sample_batch(stream, 42_000, 12, seed=0, step=0)
     shares = [(inputs[:, 0] == start).float().mean().item() for start in (0, 4, 16)]
     assert shares == pytest.approx([4 / 21, 12 / 21, 5 / 21], abs=0.01)
 
@@ -155,7 +169,7 @@ def test_ids_on_disk_give_the_same_batches_as_ids_in_memory(tmp_path):
 
 
 def test_a_stream_shorter_than_a_row_goes_round():
-    inputs, _ = sample_batch(stream_of(2), 4, 8, seed=0, step=0)
+    inputs, *_ = sample_batch(stream_of(2), 4, 8, seed=0, step=0)
     assert inputs.tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]] * 4
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from llm_core.evaluation import (
+    needed_tokens,
     next_token_scores,
     recall_by_distance,
     rivals,
@@ -102,6 +103,24 @@ def test_rivals_part_where_the_encodings_of_the_whole_texts_part(kind):
                     assert ids[:at] == theirs[:at]
                     assert (ids[at], theirs[at]) == (true, rival)
                     assert true != rival
+
+
+@pytest.mark.parametrize("kind", ["bpe", "character"])
+def test_the_tokens_that_tell_a_fact_are_those_that_overlap_its_words(kind):
+    tokenizer = tokenizer_of(kind)
+    for story in STORIES[:3]:
+        needed = needed_tokens(tokenizer, story)
+        end, overlaps = 0, []
+        for id in tokenizer.encode(story.text):
+            start, end = end, end + len(tokenizer.decode([id]))
+            overlaps.append(
+                any(
+                    start < need.position + len(need.value) and need.position < end
+                    for fact in story.facts
+                    for need in fact.needs
+                )
+            )
+        assert needed == overlaps
 
 
 def test_facts_beyond_the_context_are_left_out():

@@ -64,7 +64,7 @@ def test_the_trainer_equals_a_plain_loop():
     for step in range(QUICK.steps):
         for group in optimizer.param_groups:
             group["lr"] = QUICK.learning_rate * warmup_cosine(step, 6, 2, 0.1)
-        inputs, targets = sample_batch(TRAINING, 4, 16, QUICK.seed, step)
+        inputs, targets, _ = sample_batch(TRAINING, 4, 16, QUICK.seed, step)
         loss = next_token_loss(model(inputs), targets)
         optimizer.zero_grad()
         loss.backward()
@@ -108,7 +108,7 @@ def test_accumulating_batches_equals_one_batch_of_all_their_rows(monkeypatch):
 def test_gradients_are_clipped_to_the_norm_and_reported_as_they_were():
     trainer = new_trainer(clip_norm=0.01)
     model = new_model()
-    inputs, targets = sample_batch(TRAINING, 4, 16, 0, 0)
+    inputs, targets, _ = sample_batch(TRAINING, 4, 16, 0, 0)
     next_token_loss(model(inputs), targets).backward()
     norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm().item()
     report = next(trainer.run())
@@ -424,8 +424,8 @@ def test_a_gpus_random_state_is_saved_and_set(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("culprit", ["loss", "gradient"])
 def test_a_diverged_step_raises_and_leaves_nothing_behind(culprit, monkeypatch):
-    def fail(logits, targets):
-        loss = next_token_loss(logits, targets)
+    def fail(logits, targets, weights):
+        loss = next_token_loss(logits, targets, weights)
         if culprit == "loss":
             return loss * nan
         logits.register_hook(lambda gradient: gradient * nan)

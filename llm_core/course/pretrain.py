@@ -13,13 +13,15 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from string import ascii_lowercase
 from time import process_time
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
@@ -31,8 +33,9 @@ from llm_core.checkpoint import (
     write_snapshot,
 )
 from llm_core.corpus import Corpus, load_corpus
-from llm_core.data import encode_corpus
+from llm_core.data import TokenStream, encode_corpus
 from llm_core.evaluation import (
+    needed_tokens,
     next_token_scores,
     recall_by_distance,
     sample_documents,
@@ -50,6 +53,7 @@ from llm_core.tokenizer import (
 from llm_core.trainer import TrainConfig, Trainer, evaluate
 
 Numbers = dict[str, Any]
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,9 @@ class Recipe:
     tokenizer: Tokenizer
     tokenizer_documents: int  # as many as it takes to count words well
     shape: Mapping[str, Any]  # of GPTConfig, without vocab_size
-    training: TrainConfig
+    weigh: Callable[[TokenStream, Tokenizer], Weights] | None = None
+    first: TrainConfig | None = None  # with these weights
+    training: TrainConfig  # without
     measure: Callable[[GPTModel, Tokenizer], Numbers]
     limits: str
 
@@ -69,6 +75,21 @@ class Recipe:
 def stories(count: int, seed: int) -> Corpus:
     """Return stories of a seed: 0 to train on, 1 to look on, 2 for the card."""
     return load_corpus("stories", num_stories=count, seed=seed)
+
+
+def facts_first(stream: TokenStream, tokenizer: Tokenizer) -> Weights:
+    """Let each token that tells a fact count ten times, each other once.
+
+    One token in ten tells a fact that was set long before. Among the nine others its
+    lesson drowns for thousands of steps; so it comes first. Where a story may go on in
+    other ways, this makes facts too likely: the rest of the training sets that right.
+    """
+    weights = np.ones(len(stream.ids), dtype=np.float32)
+    texts = sample_stories(len(stream.starts), seed=0)
+    for start, story in zip(stream.starts, texts, strict=True):
+        needed = needed_tokens(tokenizer, story)
+        weights[start + 1 : start + 1 + len(needed)][needed] = 10.0
+    return weights
 
 
 def repeats(count: int, seed: int) -> Corpus:
@@ -131,6 +152,17 @@ def measure_repeats(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
     }
 
 
+_MUON = TrainConfig(
+    batch_size=8,
+    optimizer="muon",
+    learning_rate=3e-3,
+    matrix_learning_rate=0.02,
+    schedule="stable-decay",
+    warmup_steps=50,
+    final_fraction=0.02,
+    weight_decay=0.0,
+    evaluate_every=250,
+)
 RECIPES = {
     "stories": Recipe(
         corpus=stories,
@@ -149,18 +181,9 @@ RECIPES = {
             "qk_norm": True,
             "bias": False,
         },
-        training=TrainConfig(
-            steps=1500,
-            batch_size=16,
-            optimizer="muon",
-            learning_rate=3e-3,
-            matrix_learning_rate=0.02,
-            schedule="stable-decay",
-            warmup_steps=50,
-            final_fraction=0.02,
-            weight_decay=0.0,
-            evaluate_every=250,
-        ),
+        weigh=facts_first,
+        first=replace(_MUON, steps=3000, final_fraction=1.0),
+        training=replace(_MUON, steps=1500, seed=1, schedule="cosine"),
         measure=measure_stories,
         limits=(
             "It tells the stories of this course and nothing else: it has seen about a "
@@ -180,15 +203,7 @@ RECIPES = {
             "positions": "rotary",
             "feed_forward": "none",
         },
-        training=TrainConfig(
-            steps=2000,
-            batch_size=32,
-            optimizer="muon",
-            learning_rate=3e-3,
-            matrix_learning_rate=0.02,
-            weight_decay=0.0,
-            evaluate_every=500,
-        ),
+        training=replace(_MUON, steps=4000, batch_size=32, schedule="cosine"),
         measure=measure_repeats,
         limits=(
             "It has two layers of attention and nothing else, and reads lower-case "
@@ -203,30 +218,43 @@ def train(name: str, folder: Path) -> float:
 
     Returns the seconds of processor time that this took.
     """
-    started = process_time()
-    recipe = RECIPES[name]
+    recipe, started = RECIPES[name], process_time()
     corpus = recipe.corpus(recipe.num_documents, 0)
     tokenizer = recipe.tokenizer
     tokenizer.train(corpus.documents[: recipe.tokenizer_documents])
-    streams = (
-        encode_corpus(corpus, tokenizer),
-        encode_corpus(recipe.corpus(200, 1), tokenizer),
-    )
-    if snapshots(folder):
-        trainer = Trainer.resume(folder, *streams)
-    else:
-        torch.manual_seed(0)
-        config = GPTConfig(vocab_size=tokenizer.vocab_size, **recipe.shape)
-        trainer = Trainer(GPTModel(config), *streams, recipe.training)
-    bar = tqdm(total=recipe.training.steps, initial=trainer.step, unit="step")
-    for report in trainer.run():
-        bar.update()
-        if report.evaluation is not None:
-            bits = report.evaluation.bits_per_character
-            bar.write(f"step {report.step}: {bits:.4f} bits per character")
-            trainer.save(folder, tokenizer)
-    bar.close()
+    stream = encode_corpus(corpus, tokenizer)
+    validation = encode_corpus(recipe.corpus(200, 1), tokenizer)
+    torch.manual_seed(0)
+    model = GPTModel(GPTConfig(vocab_size=tokenizer.vocab_size, **recipe.shape))
+    if recipe.first is not None and recipe.weigh is not None:
+        weighted = replace(stream, weights=recipe.weigh(stream, tokenizer))
+        first = folder.with_name(folder.name + "-first")
+        model = run(model, weighted, validation, recipe.first, tokenizer, first)
+    run(model, stream, validation, recipe.training, tokenizer, folder)
     return process_time() - started
+
+
+def run(
+    model: GPTModel,
+    stream: TokenStream,
+    validation: TokenStream,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    folder: Path,
+) -> GPTModel:
+    """Run a training to its end from where `folder` has it, and return its model."""
+    if snapshots(folder):
+        trainer = Trainer.resume(folder, stream, validation)
+    else:
+        trainer = Trainer(model, stream, validation, config)
+    with tqdm(total=config.steps, initial=trainer.step, unit="step") as bar:
+        for report in trainer.run():
+            bar.update()
+            if report.evaluation is not None:
+                bits = report.evaluation.bits_per_character
+                bar.write(f"step {report.step}: {bits:.4f} bits per character")
+                trainer.save(folder, tokenizer)
+    return trainer.model
 
 
 def ship(name: str, folder: Path, seconds: float) -> None:
@@ -235,8 +263,7 @@ def ship(name: str, folder: Path, seconds: float) -> None:
     model, tokenizer = load_checkpoint(folder)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    steps = recipe.training.steps
-    write_snapshot(target, model.half(), tokenizer, TrainingState(step=steps))
+    write_snapshot(target, model.half(), tokenizer, TrainingState())
     card = {
         "name": name,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -246,6 +273,7 @@ def ship(name: str, folder: Path, seconds: float) -> None:
             "documents": recipe.num_documents,
             "seed": 0,
         },
+        "first_training": None if recipe.first is None else asdict(recipe.first),
         "training": asdict(recipe.training),
         "cpu_seconds": round(seconds),
         "machine": platform.machine(),
