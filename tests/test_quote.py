@@ -157,6 +157,18 @@ def test_a_learners_class_may_have_methods_of_any_name(chapter):
     assert problems(chapter("class Mine:\n    def most(self): 0")) == []
 
 
+@pytest.mark.parametrize(
+    "cell", ["def mine():\n    most = 1", "x = [most for most in range(3)]"]
+)
+def test_a_local_variable_may_have_any_name(chapter, cell):
+    assert problems(chapter(cell)) == []
+
+
+def test_a_loop_variable_of_a_module_is_not_a_name_it_offers():
+    module = Module("for word in []:\n    pass\nWORDS = [each for each in []]")
+    assert module.own_names == {"WORDS"}
+
+
 def test_only_introduced_names_are_imported(chapter):
     cell = "from llm_core.pairs import most"
     [problem] = problems(chapter(cell, prose="Some call `most`, not yet."))

@@ -95,12 +95,15 @@ def show(thing: Any) -> Source:
 
 
 def bound_names(tree: ast.AST) -> Iterator[str]:
-    """Yield the names that code binds in its own scope, not inside its functions.
+    """Yield the names that code binds in its own scope, not in one inside it.
 
     >>> list(bound_names(ast.parse("import re as r\\ndef f(): x = 1\\na, b = 1, 2")))
     ['r', 'f', 'a', 'b']
     """
+    comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, comprehensions):
+            continue
         if isinstance(node, ast.alias):
             yield node.asname or node.name.partition(".")[0]
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -130,8 +133,8 @@ class Module:
     @cached_property
     def own_names(self) -> frozenset[str]:
         """Return the public names that this module itself defines."""
-        imports = (ast.Import, ast.ImportFrom, ast.If)
-        own = ast.Module([n for n in self.body if not isinstance(n, imports)], [])
+        made = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+        own = ast.Module([node for node in self.body if isinstance(node, made)], [])
         return frozenset(name for name in bound_names(own) if name[0] != "_")
 
     def function(self, name: str) -> ast.FunctionDef:
@@ -229,11 +232,11 @@ class Cell:
 
     @cached_property
     def definitions(self) -> frozenset[str]:
-        """Return every name this cell binds, also inside functions, not in classes."""
+        """Return what this cell binds, and the functions and classes inside it."""
+        made = (ast.FunctionDef, ast.ClassDef)
         scopes = [n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)]
-        return frozenset(
-            n for scope in [self.tree, *scopes] for n in bound_names(scope)
-        )
+        inner = {n.name for s in scopes for n in ast.walk(s) if isinstance(n, made)}
+        return frozenset(inner | set(bound_names(self.tree)))
 
     @cached_property
     def core_imports(self) -> frozenset[str]:
