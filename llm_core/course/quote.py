@@ -235,7 +235,7 @@ class Cell:
         """Return what this cell binds, and the functions and classes inside it."""
         made = (ast.FunctionDef, ast.ClassDef)
         scopes = [n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)]
-        inner = {n.name for s in scopes for n in ast.walk(s) if isinstance(n, made)}
+        inner = {n.name for s in scopes for n in s.body if isinstance(n, made)}
         return frozenset(inner | set(bound_names(self.tree)))
 
     @cached_property
