@@ -23,7 +23,9 @@ from typing import Any, NamedTuple, Self
 #     {thing}   a fact: drawn when it is first spoken, and the same ever after
 #     [a|b]     one of these, here and now
 #     /         a new line
-# <Try> and {Thing} begin with a capital letter.
+# <Try> and {Thing} begin with a capital letter. The words of a fact stand nowhere else,
+# and a choice stands where its text begins to differ, never earlier: so a story can be
+# read back, and the chance of its next character be known.
 GRAMMAR = """
 story:
     <opening> <loss> <lament>/<plot>//
@@ -538,6 +540,7 @@ promise:
     climb the steeple | sleep on a cactus | tickle a bear | marry a cloud
 """
 
+NEAR = 60  # characters; no piece of the grammar is so long
 FAR = 2000  # characters; no story is so long
 
 Pieces = tuple[Any, ...]  # of str, Choice and Slot, in the order they are spoken
@@ -690,9 +693,20 @@ def tell(
     """Tell one story. No other function knows how a story goes.
 
     choose picks one of what is left of a choice, by its place in `choice.numbers`; emit
-    writes a piece of text, and mention a fact by the number of its value. known holds
-    the facts that are settled, and spoken, for rules without repeats, a bit mask of the
-    alternatives used: both are empty before a story that is left to chance.
+    writes a piece of text, and mention a fact, by the number of its value. known holds
+    the facts that are settled, and spoken the alternatives that are used up, as a bit
+    mask for each rule without repeats: both are empty before a story left to chance.
+
+    >>> written = []
+    >>> tell(
+    ...     choose=lambda choice: 0,  # always the likeliest
+    ...     emit=written.append,
+    ...     mention=lambda slot, number: written.append(slot.surfaces.items[number]),
+    ...     known={},
+    ...     spoken={},
+    ... )
+    >>> "".join(written)[:47]
+    'Pip was a sleepy tailor who talked to hamsters '
     """
 
     def pick(choice: Choice) -> int:
@@ -943,21 +957,29 @@ class _Reader:
         return self.text.startswith(said[:left], self.position)
 
     def choose(self, choice: Choice) -> int:
+        k = self.pick(lambda: self.fitting(choice))
+        self.costs.append(choice.bits[k])
+        return k
+
+    def pick(self, answers: Callable[[], list[int]]) -> int:
         if len(self.picks) < len(self.script):
             k = self.script[len(self.picks)]
         else:
-            fitting = self.fitting(choice)
+            fitting = answers()
             if not fitting:
                 raise _Disagreement
             k, *rest = fitting
             self.agenda += [[*self.picks, other] for other in rest]
         self.picks.append(k)
-        self.costs.append(choice.bits[k])
         return k
 
     def fitting(self, choice: Choice) -> list[int]:
-        starts = enumerate(choice.beginnings)
-        return [k for k, start in starts if any(map(self.agrees, start))]
+        left = len(self.text) - self.position
+        starts = choice.beginnings
+        if left < NEAR:
+            starts = [tuple(said[:left] for said in start) for start in starts]
+        agrees = self.text.startswith
+        return [k for k, start in enumerate(starts) if agrees(start, self.position)]
 
     def emit(self, said: str) -> None:
         if not self.agrees(said):
@@ -1052,16 +1074,25 @@ class _ForgivingReader(_Reader):
         surfaces = slot.surfaces.items
         if self.agrees(surfaces[number]):
             return super().mention(slot, number)
-        one_of_these_or_a_word = "|".join([*map(re.escape, surfaces), r"[\w'-]+"])
-        said = re.compile(one_of_these_or_a_word).match(self.text, self.position)
-        if said is None:
-            raise _Disagreement
-        slip = _changed(slot.fact, surfaces[number], said[0])
+        said = self.said_instead(surfaces)
+        slip = _changed(slot.fact, surfaces[number], said)
         if slot.fact not in {earlier.fact for _, earlier, _ in self.mentions}:
-            slip = f"{slot.fact}: no story has {said[0]!r}"
+            slip = f"{slot.fact}: no story has {said!r}"
         self.slips.setdefault(slot.fact, slip)
         self.mentions.append((self.position, slot, number))
-        self.position = said.end()
+        self.position += len(said)
+
+    def said_instead(self, surfaces: list[str]) -> str:
+        """Return one of these that stands here; else a word, or two or three."""
+        for value in surfaces:
+            if self.text.startswith(value, self.position):
+                return value
+        count = self.pick(lambda: [1, 2, 3])
+        words = re.compile(rf"[\w'-]+(?: [\w'-]+){{{count - 1}}}")
+        said = words.match(self.text, self.position)
+        if said is None:
+            raise _Disagreement
+        return said[0]
 
 
 class _Forgetful(dict[str, int]):
@@ -1194,7 +1225,7 @@ def instruction(story: Story) -> str:
     """Return a wish that a story fulfils, in one of several forms.
 
     >>> instruction(sample_story(0))
-    'X'
+    'Who found the purple umbrella on the roof? Tell the story.'
     """
     told, _ = _read_freely(story.text)
     fitting = [
