@@ -13,7 +13,14 @@ from llm_core.cli.console import UserError
 from llm_core.cli.recipe import Recipe
 
 CORPORA = ("stories", "python-docs", "python-code", "shakespeare", "tinystories")
-PRESETS = ("tiny", "small", "medium", "large", "gpt2-small", "llama-small")
+PRESETS = {  # and their contexts
+    "tiny": 128,
+    "small": 256,
+    "medium": 512,
+    "large": 1024,
+    "gpt2-small": 1024,
+    "llama-small": 256,
+}
 TOKENIZERS = ("bpe", "character")
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("float32", "bfloat16")
@@ -237,7 +244,8 @@ def _train_model(model: Group, default: Recipe) -> None:
     model.add(
         "--max-seq-len",
         whole(1, MOST),
-        "context: how many tokens it reads at once, in place of the preset's",
+        "context: how many tokens it reads at once (default: the preset's; "
+        f"{default.preset} has {PRESETS[default.preset]})",
         default.max_seq_len,
     )
     for flag, high, help in (

@@ -22,7 +22,7 @@ class Recipe:
     encoding: str = "utf-8"
     num_stories: int = 20_000
     tokenizer: str = "bpe"
-    vocab_size: int = 1024  # of bpe; characters are as many as there are
+    vocab_size: int = 2048  # of bpe; characters are as many as there are
     preset: str = "small"
     d_model: int | None = None  # None, here and below: the preset's
     num_heads: int | None = None
@@ -30,9 +30,9 @@ class Recipe:
     max_seq_len: int | None = None
     dropout: float | None = None
     steps: int = 1000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    optimizer: str = "adamw"
+    batch_size: int = 8
+    learning_rate: float = 3e-3
+    optimizer: str = "muon"
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"
