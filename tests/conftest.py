@@ -48,6 +48,8 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-renderer-backgrounding",  # or a busy machine starves the page
+    "--disable-backgrounding-occluded-windows",
 )
 NO_BROWSER = (
     "These tests need Chromium. Install it (Debian and Ubuntu: `apt install chromium`; "
