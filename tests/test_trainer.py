@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 from itertools import islice
 from math import log, log2, nan
 
+import numpy as np
 import pytest
 import torch
 from samples import lively_model, small_config, toy_streams
@@ -55,7 +56,11 @@ def without_time(report):
 # ---------------------------------------------------------------- what a step is
 
 
-def test_the_trainer_equals_a_plain_loop():
+WEIGHTED = replace(TRAINING, weights=np.arange(len(TRAINING.ids)) % 3)
+
+
+@pytest.mark.parametrize("stream", [TRAINING, WEIGHTED], ids=["alike", "weighted"])
+def test_the_trainer_equals_a_plain_loop(stream):
     model = new_model()
     optimizer = torch.optim.AdamW(
         parameter_groups(model.parameters(), QUICK.weight_decay), betas=QUICK.betas
@@ -64,14 +69,14 @@ def test_the_trainer_equals_a_plain_loop():
     for step in range(QUICK.steps):
         for group in optimizer.param_groups:
             group["lr"] = QUICK.learning_rate * warmup_cosine(step, 6, 2, 0.1)
-        inputs, targets, _ = sample_batch(TRAINING, 4, 16, QUICK.seed, step)
-        loss = next_token_loss(model(inputs), targets)
+        batch = sample_batch(stream, 4, 16, QUICK.seed, step)
+        loss = next_token_loss(model(batch[0]), *batch[1:])
         optimizer.zero_grad()
         loss.backward()
         norms.append(clip_grad_norm_(model.parameters(), QUICK.clip_norm).item())
         optimizer.step()
         losses.append(loss.item())
-    trainer = new_trainer()
+    trainer = Trainer(new_model(), stream, VALIDATION, QUICK)
     reports = list(trainer.run())
     assert [report.loss for report in reports] == pytest.approx(losses, rel=1e-5)
     assert [report.grad_norm for report in reports] == pytest.approx(norms, rel=1e-4)
@@ -272,6 +277,15 @@ def test_evaluating_does_not_disturb_training():
     assert torch.equal(weights_of(often.model), weights_of(seldom.model))
 
 
+def test_a_model_that_was_being_used_trains_with_dropout_all_the_same():
+    trainers = new_trainer(new_model(dropout=0.5)), new_trainer(new_model(dropout=0.5))
+    for trainer, training in zip(trainers, (True, False), strict=True):
+        trainer.model.train(training)
+        torch.manual_seed(1)
+        trainer.train()
+    assert torch.equal(*(weights_of(trainer.model) for trainer in trainers))
+
+
 # ---------------------------------------------------------------- resume
 
 WAYS = {
@@ -342,9 +356,14 @@ def test_a_run_goes_on_with_its_own_data_or_not_at_all(tmp_path):
     new_trainer().save(tmp_path, TOKENIZER)
     fewer = TokenStream(TRAINING.ids[:-1], TRAINING.starts, TRAINING.num_characters)
     uncut = TokenStream(TRAINING.ids, TRAINING.starts[:-1], TRAINING.num_characters)
-    for streams in [(fewer, VALIDATION), (uncut, VALIDATION), (TRAINING, TRAINING)]:
+    for training, validation in [
+        (fewer, VALIDATION),
+        (uncut, VALIDATION),
+        (WEIGHTED, VALIDATION),
+        (TRAINING, TRAINING),
+    ]:
         with pytest.raises(CheckpointError, match="was trained on other data"):
-            Trainer.resume(tmp_path, *streams)
+            Trainer.resume(tmp_path, training, validation)
 
 
 def test_a_model_that_was_saved_without_a_run_cannot_be_resumed(tmp_path):
