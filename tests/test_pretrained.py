@@ -1,0 +1,57 @@
+"""The models that ship: small enough, and as good as their cards say."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from llm_core.checkpoint import PRETRAINED, load_pretrained
+from llm_core.course.pretrain import RECIPES
+
+NAMES = sorted(path.name for path in PRETRAINED.iterdir() if path.is_dir())
+
+
+def card_of(name):
+    return json.loads((PRETRAINED / name / "card.json").read_text(encoding="utf-8"))
+
+
+def test_the_stories_model_ships_and_every_model_has_a_recipe():
+    assert "stories" in NAMES
+    assert set(NAMES) <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_at_most_two_megabytes(name):
+    assert sum(path.stat().st_size for path in (PRETRAINED / name).iterdir()) <= 2e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_describes_the_model_and_the_recipe_beside_it(name):
+    model, tokenizer = load_pretrained(name)
+    card, recipe = card_of(name), RECIPES[name]
+    assert card["config"] == asdict(model.config)
+    assert card["parameters"] == sum(p.numel() for p in model.parameters())
+    assert card["limits"] == recipe.limits
+    assert card["training"] == json.loads(json.dumps(asdict(recipe.training)))
+    assert tokenizer.vocab_size == model.config.vocab_size
+    assert model.token_embedding.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+def test_measuring_again_gives_the_numbers_of_the_card(name):
+    said = card_of(name)["measured"]
+    measured = RECIPES[name].measure(*load_pretrained(name))
+    shares = said.pop("consistent_at_temperature", {})
+    for temperature, share in shares.items():
+        # Sums in another order may turn a draw; a sample of 200 tells 10 % at best.
+        again = measured["consistent_at_temperature"][temperature]
+        assert again == pytest.approx(share, abs=0.1)
+    for was, row in zip(
+        said.pop("recall", []), measured.get("recall", ()), strict=True
+    ):
+        assert row["total"] == was["total"]
+        assert row["right"] == pytest.approx(was["right"], abs=2)
+    for key, number in said.items():
+        assert measured[key] == pytest.approx(number, rel=2e-3)
