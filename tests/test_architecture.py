@@ -200,7 +200,6 @@ def test_the_core_leaves_everything_that_draws_out():
     assert not {name for name in loaded if name.startswith("llm_core.course")}
 
 
-@pytest.mark.skipif("cli" not in HERE, reason="the command line is not written yet")
 def test_help_loads_neither_torch_nor_anything_that_draws():
     loaded = in_fresh_python("from llm_core.cli import main; main()", "--help")
     assert not tops(loaded) & ({"torch", "numpy", "regex"} | DRAWS)
