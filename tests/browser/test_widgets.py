@@ -160,8 +160,8 @@ def test_the_attention_map_follows_its_controls(intro):
     focus = int(slider(widget, "Reading token").input_value())
     check_focus(widget, layer, head, focus)
     layer, head = len(state["weights"]) - 1, len(state["weights"][0]) - 1
-    widget.get_by_role("combobox", name="Layer").select_option(str(layer))
-    widget.get_by_role("combobox", name="Head").select_option(str(head))
+    widget.get_by_role("combobox", name="Layer").select_option(index=layer)
+    widget.get_by_role("combobox", name="Head").select_option(index=head)
     check_focus(widget, layer, head, focus)
 
 
@@ -237,9 +237,8 @@ def test_no_control_is_dead_and_each_has_a_name(visit, name):
                 assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
                 before = widget.inner_html(), control.input_value()
                 if control.evaluate("node => node.tagName") == "SELECT":
-                    options = control.locator("option").all()
-                    values = {each.get_attribute("value") for each in options}
-                    control.select_option((values - {before[1]}).pop())
+                    chosen = control.evaluate("node => node.selectedIndex")
+                    control.select_option(index=0 if chosen else 1)
                 else:
                     press(control, "ArrowLeft")
                     if control.input_value() == before[1]:
