@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
-from string import ascii_lowercase
+from string import ascii_letters
 from time import process_time
 from typing import Any
 
@@ -101,7 +101,7 @@ def repeats(count: int, seed: int) -> Corpus:
     random = Random(seed)
 
     def letters(low: int, high: int) -> str:
-        return "".join(random.choices(ascii_lowercase, k=random.randint(low, high)))
+        return "".join(random.choices(ascii_letters, k=random.randint(low, high)))
 
     documents = []
     for _ in range(count):
@@ -206,7 +206,7 @@ RECIPES = {
         training=replace(_MUON, steps=4000, batch_size=32, schedule="cosine"),
         measure=measure_repeats,
         limits=(
-            "It has two layers of attention and nothing else, and reads lower-case "
+            "It has two layers of attention and nothing else, and reads English "
             "letters without meaning. It can look back and copy; that is all."
         ),
     ),
