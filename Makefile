@@ -81,7 +81,7 @@ quotes: $(READY) ## check that the notebooks quote llm_core word for word
 	$(BIN)/python -m llm_core.course.quote --check
 
 pretrained: $(READY) ## train the models that ship with the package again (long)
-	$(BIN)/python -m llm_core.course.pretrain stories
+	$(BIN)/python -m llm_core.course.pretrain
 
 constraints: $(READY) ## look up the newest versions that pyproject.toml allows
 	$(BIN)/python .ci/constraints.py
