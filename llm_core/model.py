@@ -57,7 +57,9 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for name in _SIZES:
             size = getattr(self, name)
-            if size is not None and (type(size) is not int or size < 1):
+            if size is None and name in ("d_ff", "num_kv_heads"):
+                continue
+            if type(size) is not int or size < 1:
                 raise ValueError(f"{name} must be a positive integer, got {size!r}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:

@@ -503,6 +503,7 @@ def test_a_configuration_cannot_be_changed_only_replaced():
     ("changes", "message"),
     [
         ({"vocab_size": 0}, "vocab_size must be a positive integer, got 0"),
+        ({"num_layers": None}, "num_layers must be a positive integer, got None"),
         ({"d_model": -32}, "d_model must be a positive integer, got -32"),
         ({"num_layers": 2.0}, "num_layers must be a positive integer, got 2.0"),
         ({"num_heads": True}, "num_heads must be a positive integer, got True"),
