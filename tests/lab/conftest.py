@@ -30,10 +30,15 @@ ALL_CELLS_RAN = """() => {
     return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p.textContent));
 }"""
 KERNEL_IS_READY = """async () => {
-    const { context, sessionContext } = jupyterapp.shell.currentWidget;
-    await context.ready;
-    await sessionContext.ready;
-    await sessionContext.session.kernel.info;
+    const ready = async () => {
+        const { context, sessionContext } = jupyterapp.shell.currentWidget;
+        await context.ready;
+        await sessionContext.ready;
+        await sessionContext.session.kernel.info;
+    };
+    const late = (resolve, reject) =>
+        setTimeout(() => reject(Error("no kernel after a minute and a half")), 90_000);
+    await Promise.race([ready(), new Promise(late)]);
 }"""
 
 
@@ -44,8 +49,11 @@ def folder(tmp_path_factory):
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     page = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
     cells = re.findall(r"```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)```", page, re.S)
+    # Without a kernel's name JupyterLab may ask for one, and wait.
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": kernel},
     )
     nbformat.write(notebook, folder / "notebooks" / "intro.ipynb")
     (folder / SETTINGS).mkdir(parents=True)
