@@ -5,11 +5,16 @@ And a real browser, for the suites that ask for one.
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from pathlib import Path
 
 import pytest
+
+# A program that a script starts in the background is deaf to Ctrl-C, and so are those
+# that it starts: the tests of stopping need it to be heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests compute with tiny tensors, where a second thread costs more than it brings. What
 # the tests start inherits all this; it must be set before anything imports torch.
