@@ -29,7 +29,7 @@ class Recipe:
     num_layers: int | None = None
     max_seq_len: int | None = None
     dropout: float | None = None
-    steps: int = 1000
+    steps: int = 900
     batch_size: int = 8
     learning_rate: float = 3e-3
     optimizer: str = "muon"
