@@ -86,6 +86,8 @@ class TrainConfig:
             )
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
+        if type(self.compile) is not bool:
+            raise ValueError(f"compile must be True or False, got {self.compile!r}")
         for name, choices in (
             ("optimizer", ("adamw", "muon")),
             ("schedule", tuple(_SCHEDULES)),

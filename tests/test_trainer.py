@@ -533,6 +533,7 @@ def test_betas_from_a_json_file_are_the_same_betas():
         ({"final_fraction": 1.1}, r"final_fraction must be in \[0, 1\], got 1.1"),
         ({"betas": (0.9, 1.0)}, r"betas must be two numbers .* got \(0.9, 1.0\)"),
         ({"betas": (0.9,)}, r"betas must be two numbers in \[0, 1\), got \(0.9,\)"),
+        ({"compile": 1}, "compile must be True or False, got 1"),
         ({"optimizer": "sgd"}, "optimizer must be one of .* got 'sgd'"),
         ({"schedule": "flat"}, "schedule must be one of .* got 'flat'"),
         ({"precision": "float16"}, "precision must be one of .* got 'float16'"),
