@@ -5,14 +5,12 @@ That a chapter runs, alone and within its bands, is shown by building the book.
 
 import ast
 import copy
-import itertools
 import json
 import re
 
 import pytest
 
 from llm_core.course import checks
-from llm_core.course.checks.judge import WriteFunction
 from llm_core.course.quote import Cell, read_chapters, to_json
 from llm_core.course.results import find_expected, read_bands
 
@@ -299,59 +297,3 @@ def test_two_pictures_may_not_share_an_alt_text():
     twin = cell("code", "twin", "plots.curves(y)", mystnb=FIGURE)
     notebook["cells"].insert(3, twin)
     assert faults(notebook) == ["twin: the alt text is not this picture's own"]
-
-
-# --- chapter 02: its bands tell a sound tokenizer from a broken one -------------------
-
-
-def test_a_planted_fault_leaves_chapter_02s_bands():
-    from llm_core.corpus import load_corpus
-    from llm_core.tokenizer import GPT2_PATTERN, count_words, merge_word, train_merges
-
-    bands, _ = read_bands(find_expected(CHAPTERS[0].path.parent), "02")
-    counts = count_words(
-        load_corpus("stories", num_stories=2_000).documents, GPT2_PATTERN
-    )
-    text = load_corpus("stories", num_stories=200, seed=1).text
-    words = count_words([text], GPT2_PATTERN)
-
-    def characters_per_token(counts, size, order=1):
-        merges = list(train_merges(counts, size - 256))[::order]
-        ids = {pair: 256 + i for i, pair in enumerate(merges)}
-        tokens = sum(n * len(merge_word(word, ids)) for word, n in words.items())
-        return len(text) / tokens
-
-    once = dict.fromkeys(counts, 1)
-    band = bands["characters_per_token_512"]
-    assert band.holds(characters_per_token(counts, 512))
-    assert not band.holds(characters_per_token(once, 512))
-    assert not band.holds(characters_per_token(counts, 512, order=-1))
-    assert not band.holds(characters_per_token(counts, 512 - 16))
-
-
-def test_chapter_02s_oracles_agree_with_the_core():
-    import random
-
-    from llm_core.course.checks import chapter_02
-    from llm_core.tokenizer import merge_word, train_merges
-
-    rng = random.Random(0)
-    for _ in range(200):
-        letters = [rng.choices(b"abc\xc3\xa9", k=rng.randint(1, 9)) for _ in range(8)]
-        words = {bytes(word): rng.randint(1, 5) for word in letters}
-        tokens = [bytes([byte]) for byte in range(256)]
-        new_ids = {}
-        for left, right in train_merges(words, 12):
-            new_ids[left, right] = len(tokens)
-            tokens.append(tokens[left] + tokens[right])
-        merges = [(tokens[a], tokens[b]) for a, b in new_ids]
-        assert chapter_02.learn_merges(words, 12) == merges
-        for word in itertools.chain(words, [b"abcabc", b"cab\xc3"]):
-            core = [tokens[id] for id in merge_word(list(word), new_ids)]
-            assert chapter_02.encode_word(word, merges) == core
-
-
-def test_chapter_02_has_functions_to_write():
-    kinds = [type(exercise) for exercise in checks.exercises("02").values()]
-    assert kinds.count(WriteFunction) >= 2
-    assert len(set(kinds)) == 3  # predict, write or mend, find
