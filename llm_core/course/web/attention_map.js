@@ -1,15 +1,9 @@
 // Whom does a token read? One head's attention over a sentence, twice: as shades on the
 // words, for the token in focus, and as the whole map. A table holds the same numbers.
+// Between them stands what every head reads most, and each can be chosen there.
 
 const CELL = 14; // of the map, in its own units
-const NAMES = 70; // room for the readers' names on the right
-
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+const LEGIBLE = 48; // tokens; the readers' names beside a larger map would be too small
 
 function render({ model, el }) {
   const tokens = model.get("tokens");
@@ -23,8 +17,12 @@ function render({ model, el }) {
     return word;
   });
   const status = statusLine();
+  const heads = element("div", { class: "llm-scroll llm-heads", tabindex: "0", role: "region",
+    "aria-label": "What every head reads most" });
   const size = CELL * tokens.length;
-  const map = svg("svg", { class: "llm-map", viewBox: `0 0 ${size + NAMES} ${size}`, role: "img" });
+  const named = tokens.length <= LEGIBLE;
+  const map = svg("svg", { class: "llm-map", viewBox: `0 0 ${size + (named ? 70 : 0)} ${size}`,
+    role: "img" });
   const twin = element("div", { class: "llm-scroll", tabindex: "0", role: "region",
     "aria-label": "The attention map as a table" });
 
@@ -42,7 +40,7 @@ function render({ model, el }) {
     map.setAttribute("aria-label",
       `Attention map of layer ${model.get("layer") + 1}, head ${model.get("head") + 1}: ` +
       "one row for each reading token, one column for each token it reads.");
-    const names = tokens.map((token, i) => svg("text",
+    const names = tokens.slice(0, named ? LEGIBLE : 0).map((token, i) => svg("text",
       { x: (i + 1) * CELL + 4, y: (i + 0.7) * CELL, "aria-hidden": "true" }, visible(token)));
     map.replaceChildren(...names, ...head().flatMap((row, i) => row.map((weight, j) => {
       const cell = svg("rect", { x: j * CELL, y: i * CELL, width: CELL - 1, height: CELL - 1 },
@@ -57,7 +55,42 @@ function render({ model, el }) {
       head().map((row, i) => [visible(tokens[i]), ...row.map((w) => (100 * w).toFixed(1))])));
   }
 
+  const most = (row) => [...row.keys()].sort((a, b) => row[b] - row[a] || a - b);
+
+  // A button for every head, with the token that the token in focus reads most there.
+  const choices = weights.map((layer, l) => layer.map((_, h) => {
+    const node = control("button", { type: "button", class: "llm-head" });
+    node.addEventListener("click", () => {
+      model.set("layer", l);
+      model.set("head", h);
+      model.save_changes();
+    });
+    return node;
+  }));
+  const caption = element("caption", {});
+  const corner = element("th", { scope: "col" }, "layer");
+  heads.append(element("table", { class: "llm-table" }, caption,
+    element("thead", {}, element("tr", {}, corner,
+      ...choices[0].map((_, h) => element("th", { scope: "col" }, `head ${h + 1}`)))),
+    element("tbody", {}, ...choices.map((row, l) => element("tr", {},
+      element("th", { scope: "row" }, String(l + 1)),
+      ...row.map((node) => element("td", {}, node)))))));
+
+  function showHeads() {
+    const reader = model.get("focus");
+    caption.textContent = `What each head reads most at “${visible(tokens[reader])}”`;
+    choices.forEach((row, l) => row.forEach((node, h) => {
+      const read = weights[l][h][reader];
+      const [best] = most(read);
+      node.replaceChildren(visible(tokens[best]), element("br"), percent(read[best]));
+      node.setAttribute("aria-pressed",
+        String(l === model.get("layer") && h === model.get("head")));
+      shade(node, read[best]);
+    }));
+  }
+
   function showFocus() {
+    showHeads();
     const reader = model.get("focus");
     const row = head()[reader];
     words.forEach((word, i) => {
@@ -68,9 +101,8 @@ function render({ model, el }) {
     const line = map.lastChild;
     line.setAttribute("y", reader * CELL);
     line.setAttribute("width", (reader + 1) * CELL - 1);
-    const most = [...row.keys()].sort((a, b) => row[b] - row[a] || a - b).slice(0, 3);
     status.textContent = `“${visible(tokens[reader])}” reads ` +
-      most.map((i) => `“${visible(tokens[i])}” ${percent(row[i])}`).join(", ") + ".";
+      most(row).slice(0, 3).map((i) => `“${visible(tokens[i])}” ${percent(row[i])}`).join(", ") + ".";
   }
 
   function showHead() {
@@ -88,6 +120,7 @@ function render({ model, el }) {
     element("div", { class: "llm-choices" },
       choice(model, "layer", { label: "Layer", options: numbers(weights.length) }),
       choice(model, "head", { label: "Head", options: numbers(weights[0].length) })),
+    heads,
     map,
     element("details", {}, control("summary", {}, "The same map as a table"), twin));
   showHead();

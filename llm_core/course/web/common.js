@@ -9,6 +9,14 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// The same for the shapes inside an <svg>.
+function svg(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 let lastId = 0;
 const uniqueId = () => `llm-${Math.random().toString(36).slice(2, 8)}-${++lastId}`;
 
@@ -24,7 +32,8 @@ function button(label, onClick) {
 }
 
 // A labelled slider that is tied to one trait. `format` says its value in words. With
-// `values`, a rising list, it stops at these and nowhere else.
+// `values`, a rising list, it stops at these and nowhere else. Call `refresh()` on it
+// when the words, or the input's `max`, depend on something else that changed.
 function slider(model, trait, { label, values, min = 0, max, step = 1, format = String }) {
   const id = uniqueId();
   const output = element("output", { for: id });
@@ -41,8 +50,9 @@ function slider(model, trait, { label, values, min = 0, max, step = 1, format = 
   });
   model.on(`change:${trait}`, show);
   show();
-  return element("div", { class: "llm-slider" },
+  const node = element("div", { class: "llm-slider" },
     element("label", { for: id }, label), input, output);
+  return Object.assign(node, { refresh: show });
 }
 
 // A labelled choice that is tied to one trait: options are [value, words] pairs.

@@ -63,4 +63,7 @@ class AttentionMap(Widget):
 
 def _past(head: npt.NDArray[np.floating[Any]]) -> list[list[float]]:
     """Return the part of a (T, T) map that is not the future, short enough to send."""
-    return [[round(float(w), 3) for w in row[: t + 1]] for t, row in enumerate(head)]
+    # Most weights of a long text are 0, and "0" is a third of "0.0".
+    return [
+        [round(float(w), 3) or 0 for w in row[: t + 1]] for t, row in enumerate(head)
+    ]
