@@ -7,10 +7,11 @@ import pytest
 
 from llm_core.course import widgets
 from llm_core.course.palette import COLORS, INK
-from llm_core.course.widgets import AttentionMap, MergeStepper, Sampler
+from llm_core.course.widgets import AttentionMap, Frame, Frames, MergeStepper, Sampler
 
 UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
 ALL = [
+    Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
     MergeStepper("a & </script> b"),

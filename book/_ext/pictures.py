@@ -6,11 +6,12 @@ page's theme. A PNG gets its width and height, so that the page does not jump wh
 arrives.
 """
 
+import html
 import re
 import struct
 from pathlib import Path
 
-from llm_core.course.palette import INK, follow_theme
+from llm_core.course.palette import INK, inline_svg
 
 IMAGE = re.compile(r'<img\b[^>]*\bsrc="[^"]*_images/([^"/]+)"[^>]*>')
 
@@ -31,9 +32,11 @@ def mend_pictures(app, pagename, templatename, context, doctree):
         if path is None:
             return match[0]
         if path.endswith(".svg"):
-            return inline_svg(
-                match[0], Path(app.srcdir, path), f"figure-{next(count)}-"
-            )
+            svg = Path(app.srcdir, path).read_text(encoding="utf-8")
+            alt = re.search(r'alt="([^"]*)"', match[0])
+            words = html.unescape(alt[1]) if alt else ""
+            prefix = f"figure-{next(count)}-"
+            return inline_svg(svg, words, prefix) if INK in svg else match[0]
         if path.endswith(".png") and " width=" not in match[0]:
             return with_size(match[0], Path(app.srcdir, path))
         return match[0]
@@ -44,21 +47,3 @@ def mend_pictures(app, pagename, templatename, context, doctree):
 def with_size(tag, path):
     width, height = struct.unpack(">II", path.read_bytes()[16:24])
     return tag.replace("<img", f'<img width="{width}" height="{height}"', 1)
-
-
-def inline_svg(tag, path, prefix):
-    """Return the drawing itself in place of the <img> that shows it."""
-    svg = path.read_text(encoding="utf-8")
-    if INK not in svg:
-        return tag
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
-    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
-    svg = re.sub(r'(href="|url\()#', rf"\1#{prefix}", svg)
-    svg = re.sub(r' (width|height)="([\d.]+)pt"', points_to_pixels, svg, count=2)
-    alt = re.search(r'alt="([^"]*)"', tag)
-    label = f'role="img" aria-label="{alt[1] if alt else ""}"'
-    return follow_theme(svg).replace("<svg", f'<svg {label} class="figure"', 1)
-
-
-def points_to_pixels(match):
-    return f' {match[1]}="{float(match[2]) * 4 / 3:.0f}"'

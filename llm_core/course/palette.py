@@ -11,6 +11,9 @@ inline SVG follows the theme of its page.
 
 from __future__ import annotations
 
+import html
+import re
+
 # role: (on a light page, on a dark page)
 COLORS: dict[str, tuple[str, str]] = {
     "query": ("#0b68b0", "#6db8f2"),
@@ -65,3 +68,24 @@ def follow_theme(svg: str) -> str:
     for role, (light, _) in COLORS.items():
         svg = svg.replace(light, f"var(--llm-{role})")
     return svg
+
+
+def inline_svg(svg: str, alt: str, prefix: str) -> str:
+    """Return a picture as a page holds it: sized, named, in the colours of its theme.
+
+    Ids begin with the prefix, since two pictures of a page may not share any.
+
+    >>> svg = '<svg width="72pt"><path id="a"/><use href="#a"/></svg>'
+    >>> inline_svg(svg, "A bar", "fig-")
+    '<svg role="img" aria-label="A bar" class="figure" width="96"><path id="fig-a"/>...'
+    """
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{prefix}", svg)
+    svg = re.sub(r' (width|height)="([\d.]+)pt"', _points_to_pixels, svg, count=2)
+    label = f'role="img" aria-label="{html.escape(alt)}"'
+    return follow_theme(svg).replace("<svg", f'<svg {label} class="figure"', 1)
+
+
+def _points_to_pixels(match: re.Match[str]) -> str:
+    return f' {match[1]}="{float(match[2]) * 4 / 3:.0f}"'

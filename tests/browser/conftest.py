@@ -7,10 +7,13 @@ not come from the book.
 import functools
 import http.server
 import threading
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from llm_core.course.widgets import page_files
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "_build" / "html"
@@ -45,17 +48,40 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def addresses():
-    """The book's address on a server of our own, and on the disk."""
+def addresses(tmp_path_factory):
+    """The book's address on a server of our own, and on the disk; that of the stage."""
     handler = functools.partial(Quiet, directory=BOOK)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield {
         "http": f"http://127.0.0.1:{server.server_port}/",
         "disk": BOOK.as_uri() + "/",
+        "stage": tmp_path_factory.mktemp("stage").as_uri() + "/",
     }
     server.shutdown()
     server.server_close()
+
+
+STAGE = """<!doctype html><html lang="en"><head><title>A stage</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
+<script defer src="hydrate.js"></script></head>
+<body><main><h1>A stage</h1>%s</main></body></html>"""
+
+
+@pytest.fixture
+def stage(addresses, visit):
+    """stage(widgets, …) -> an open page that holds them, which is not in the book."""
+
+    def put_on(*widgets, **view):
+        folder = Path(urllib.request.url2pathname(addresses["stage"][len("file:") :]))
+        for name, text in page_files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+        page = STAGE % "".join(widget.to_html() for widget in widgets)
+        (folder / "page.html").write_text(page, encoding="utf-8")
+        return visit("page.html", "stage", **view)
+
+    return put_on
 
 
 @pytest.fixture

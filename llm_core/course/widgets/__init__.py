@@ -22,11 +22,14 @@ script into a classic one.
 
 from llm_core.course.widgets.attention_map import AttentionMap
 from llm_core.course.widgets.base import Widget, page_files, table, visible
+from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.merge_stepper import MergeStepper
 from llm_core.course.widgets.sampler import Sampler
 
 __all__ = [
     "AttentionMap",
+    "Frame",
+    "Frames",
     "MergeStepper",
     "Sampler",
     "Widget",
