@@ -9,6 +9,7 @@ from llm_core.course import plots
 from llm_core.course.palette import COLORS, INK, follow_theme
 
 MAP = [[1.0, 0.0], [0.25, 0.75]]
+PLANE = {"x_label": "first", "y_label": "second"}
 
 
 def pictures():
@@ -16,6 +17,8 @@ def pictures():
     yield plots.distribution({"a b": 0.75, "c": 0.25}, x_label="share")
     yield plots.loss_curve([1, 2], [3, 2], validation=([2], [2.1]), floor=1.0)
     yield plots.attention_map(MAP, [" the", " cat"])
+    yield plots.points({"a": {" one": (0, 1)}, "b": {"x": (1, 0)}}, **PLANE)
+    yield plots.graph({"u": (0, 0, "u = 1", "2"), "v": (2, 0, "v", "1")}, [("u", "v")])
 
 
 def test_a_picture_uses_no_colour_but_the_palettes_and_the_pages_ink():
@@ -79,6 +82,36 @@ def test_a_distribution_has_a_bar_for_each_name_with_its_value():
 def test_the_floor_is_drawn_where_it_lies():
     ax = plots.loss_curve([1, 2], [3, 2], floor=1.25)
     assert list(ax.lines[-1].get_ydata()) == [1.25, 1.25]
+
+
+def test_a_loss_is_compared_with_other_losses_by_name():
+    ax = plots.loss_curve([1, 2], [3, 2], levels={"counted": 1.5}, floor=1.0)
+    assert list(ax.lines[1].get_ydata()) == [1.5, 1.5]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["training", "counted", "floor"]
+
+
+def test_points_are_named_where_they_lie():
+    ax = plots.points({"a": {" one": (0, 1)}, "b": {"x": (1, 0)}}, **PLANE)
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [
+        ("␣one", (0, 1)),
+        ("x", (1, 0)),
+    ]
+    assert len({line.get_marker() for line in ax.lines}) == 2
+
+
+def test_more_groups_than_can_be_told_apart_are_refused():
+    groups = {str(i): {"x": (0, 0)} for i in range(5)}
+    with pytest.raises(ValueError, match="1 to 4 groups, got 5"):
+        plots.points(groups, **PLANE)
+
+
+def test_a_graph_has_a_box_for_each_node_and_an_arrow_for_each_edge():
+    nodes = {"u": (0, 0, "u = 1", "slope 2"), "v": (2, 1, "v = 3", "slope 1")}
+    ax = plots.graph(nodes, [("u", "v")])
+    assert [patch.get_xy() for patch in ax.patches] == [(-0.75, -0.5), (1.25, 0.5)]
+    [arrow] = [text for text in ax.texts if not text.get_text()]
+    assert (arrow.xyann, arrow.xy) == ((0.75, 0), (1.25, 1))
 
 
 def test_an_attention_map_is_as_dark_as_its_weights():

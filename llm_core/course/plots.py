@@ -139,16 +139,20 @@ def loss_curve(
     *,
     validation: tuple[Sequence[float], Sequence[float]] | None = None,
     floor: float | None = None,
+    levels: Mapping[str, float] | None = None,
     y_label: str = "bits per character",
 ) -> Drawing:
     """Draw a loss over the steps of a training, and the floor that no model passes.
 
-    `validation` holds the steps and the losses on text that was held out.
+    `validation` holds the steps and the losses on text that was held out; `levels`
+    names other losses to compare with, each a line across.
     """
     ax = axes()
     ax.plot(steps, losses, color=color("loss"), alpha=0.55, label="training")
     if validation is not None:
         ax.plot(*validation, color=color("loss"), marker="o", label="validation")
+    for (name, level), stroke in zip((levels or {}).items(), STROKES, strict=False):
+        ax.axhline(level, color=stroke["color"], linestyle="-.", label=name)
     if floor is not None:
         ax.axhline(floor, color=color("floor"), linestyle="--", label="floor")
     return _finish(ax, "step", y_label, legend=True)
@@ -175,6 +179,54 @@ def attention_map(weights: Any, tokens: Sequence[str]) -> Drawing:
     ax.set_yticks(centres, names)
     ax.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
     ax.set(xlabel="is read", ylabel="reads")
+    return ax
+
+
+@in_style
+def points(
+    groups: Mapping[str, Mapping[str, Sequence[float]]], *, x_label: str, y_label: str
+) -> Drawing:
+    """Draw named points, given as name -> (x, y), in up to four groups.
+
+    Groups differ in colour and in marker. Raises ValueError for more than four.
+    """
+    if not 1 <= len(groups) <= len(STROKES):
+        raise ValueError(f"expected 1 to {len(STROKES)} groups, got {len(groups)}")
+    ax = axes(height=4.5)
+    for (group, places), stroke in zip(groups.items(), STROKES, strict=False):
+        x, y = zip(*places.values(), strict=True)
+        look = {"color": stroke["color"], "marker": stroke["marker"]}
+        ax.plot(x, y, linestyle="", label=group, **look)
+        for name, place in places.items():
+            ax.annotate(
+                visible(name), place, (4, 4), textcoords="offset points", fontsize=9.5
+            )
+    ax.margins(0.1)
+    return _finish(ax, x_label, y_label, legend=True)
+
+
+@in_style
+def graph(
+    nodes: Mapping[str, tuple[float, float, str, str]],
+    edges: Sequence[tuple[str, str]],
+) -> Drawing:
+    """Draw what is computed from what: a box for each node, an arrow for each edge.
+
+    A node has its place (x, y), what it holds, and below that a line in the colour of
+    the loss, such as its gradient. Boxes are 1.5 wide and 1 high.
+    """
+    right, top = (max(node[i] for node in nodes.values()) for i in (0, 1))
+    ax = axes(width=1.2 + 0.8 * right, height=0.9 + 0.8 * top)
+    ax.set(xlim=(-1, right + 1), ylim=(-0.7, top + 0.7))
+    ax.set_axis_off()
+    for x, y, above, below in nodes.values():
+        ax.add_patch(Rectangle((x - 0.75, y - 0.5), 1.5, 1, fill=False))
+        ax.text(x, y + 0.2, above, ha="center", va="center")
+        ax.text(x, y - 0.22, below, ha="center", va="center", color=color("loss"))
+    for start, end in edges:
+        (x0, y0, *_), (x1, y1, *_) = nodes[start], nodes[end]
+        arrow = {"arrowstyle": "->", "color": INK}
+        ax.annotate("", (x1 - 0.75, y1), (x0 + 0.75, y0), arrowprops=arrow)
     return ax
 
 
