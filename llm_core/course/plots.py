@@ -215,7 +215,8 @@ def graph(
     A node has its place (x, y), what it holds, and below that a line in the colour of
     the loss, such as its gradient. Boxes are 1.5 wide and 1 high.
     """
-    right, top = (max(node[i] for node in nodes.values()) for i in (0, 1))
+    right = max(node[0] for node in nodes.values())
+    top = max(node[1] for node in nodes.values())
     ax = axes(width=1.2 + 0.8 * right, height=0.9 + 0.8 * top)
     ax.set(xlim=(-1, right + 1), ylim=(-0.7, top + 0.7))
     ax.set_axis_off()
@@ -227,6 +228,35 @@ def graph(
         (x0, y0, *_), (x1, y1, *_) = nodes[start], nodes[end]
         arrow = {"arrowstyle": "->", "color": INK}
         ax.annotate("", (x1 - 0.75, y1), (x0 + 0.75, y0), arrowprops=arrow)
+    return ax
+
+
+@in_style
+def grids(
+    tables: Mapping[str, Sequence[Sequence[str]]], shades: Mapping[str, float]
+) -> Drawing:
+    """Draw named tables of words side by side, each word in a box of its own shade.
+
+    A shade lies from 0, for nothing, to 1; a word that has none stays unshaded.
+    """
+    width = sum(len(rows[0]) + 1 for rows in tables.values()) - 1
+    height = max(len(rows) for rows in tables.values()) + 1
+    ax = axes(width=0.42 * width, height=0.42 * height)
+    left = 0
+    for name, rows in tables.items():
+        middle = left + len(rows[0]) / 2
+        ax.text(middle, -0.5, name.replace(", ", "\n"), ha="center", va="center")
+        for i, row in enumerate(rows):
+            for j, word in enumerate(row):
+                patch = Rectangle((left + j, i), 1, 1, facecolor=color("sequence"))
+                patch.set(alpha=shades.get(word, 0), edgecolor=NO_PAPER)
+                ax.add_patch(patch)
+                frame = Rectangle((left + j, i), 1, 1, facecolor=NO_PAPER, lw=0.6)
+                ax.add_patch(frame)
+                ax.text(left + j + 0.5, i + 0.5, word, ha="center", va="center")
+        left += len(rows[0]) + 1
+    ax.set(xlim=(-0.1, width + 0.1), ylim=(height - 0.9, -1.2), aspect="equal")
+    ax.axis("off")
     return ax
 
 
