@@ -2,19 +2,33 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
 from llm_core.course import widgets
 from llm_core.course.palette import COLORS, INK
-from llm_core.course.widgets import AttentionMap, Frame, Frames, MergeStepper, Sampler
+from llm_core.course.widgets import (
+    AttentionMap,
+    Frame,
+    Frames,
+    MergeStepper,
+    NextCharacter,
+    QueryKey,
+    Sampler,
+)
+from llm_core.stories import sample_story
 
+STORY = sample_story(0)
+COUNTS = [{"": Counter(STORY.text)}]
 UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
 ALL = [
     Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
     MergeStepper("a & </script> b"),
+    NextCharacter(STORY, COUNTS, 5, order=1),
+    QueryKey([" a", "</script>"], [(2, 0), (0, 1)], [(1, 0), (0, 1)]),
 ]
 names = [type(widget).__name__ for widget in ALL]
 
@@ -66,6 +80,13 @@ def test_the_future_is_not_sent():
         (lambda: AttentionMap(["a"], UNIFORM), r"\(layers, heads, 1, 1\)"),
         (lambda: AttentionMap(["a", "b"], UNIFORM[0]), r"got \(1, 2, 2\)"),
         (lambda: Sampler(["a"], [float("-inf")]).to_html(), "JSON"),
+        (lambda: NextCharacter(STORY, COUNTS, 5, order=2), r"1\.\.1, got 2"),
+        (lambda: NextCharacter(STORY, COUNTS, 5, 1, place=-1), "place must be in"),
+        (lambda: NextCharacter(STORY, COUNTS, 0, order=1), "above 0, got 0"),
+        (lambda: NextCharacter(STORY, [{"": {"a": 1}}], 5, 1), "know no"),
+        (lambda: QueryKey(["a"], [(1, 0)], []), "got 1, 1 and 0"),
+        (lambda: QueryKey([], [], []), "got 0, 0 and 0"),
+        (lambda: QueryKey(["a"], [(1, 0, 0)], [(1, 0)]), "pairs of numbers"),
     ],
 )
 def test_a_mistake_is_told(make, said):

@@ -24,14 +24,20 @@ from llm_core.course.widgets.attention_map import AttentionMap
 from llm_core.course.widgets.base import Widget, page_files, table, visible
 from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.merge_stepper import MergeStepper
+from llm_core.course.widgets.next_character import NextCharacter
+from llm_core.course.widgets.query_key import QueryKey
 from llm_core.course.widgets.sampler import Sampler
+from llm_core.course.widgets.shape_slider import ShapeSlider
 
 __all__ = [
     "AttentionMap",
     "Frame",
     "Frames",
     "MergeStepper",
+    "NextCharacter",
+    "QueryKey",
     "Sampler",
+    "ShapeSlider",
     "Widget",
     "page_files",
     "table",
