@@ -184,7 +184,10 @@ def attention_map(weights: Any, tokens: Sequence[str]) -> Drawing:
 
 @in_style
 def points(
-    groups: Mapping[str, Mapping[str, Sequence[float]]], *, x_label: str, y_label: str
+    groups: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
 ) -> Drawing:
     """Draw named points, given as name -> (x, y), in up to four groups.
 
