@@ -155,7 +155,10 @@ def same(expected: Any, got: Any) -> bool:
         return (
             isinstance(got, torch.Tensor)
             and got.shape == expected.shape
-            and torch.allclose(got.double(), expected.double(), atol=1e-5)
+            and (got.dtype == torch.bool) == (expected.dtype == torch.bool)
+            and torch.allclose(
+                got.double(), expected.double(), atol=1e-5, equal_nan=True
+            )
         )
     if isinstance(expected, bool) or isinstance(got, bool):
         return expected is got
