@@ -23,6 +23,7 @@ script into a classic one.
 from llm_core.course.widgets.attention_map import AttentionMap
 from llm_core.course.widgets.base import Widget, page_files, table, visible
 from llm_core.course.widgets.frames import Frame, Frames
+from llm_core.course.widgets.gradient_steps import GradientSteps
 from llm_core.course.widgets.merge_stepper import MergeStepper
 from llm_core.course.widgets.next_character import NextCharacter
 from llm_core.course.widgets.query_key import QueryKey
@@ -33,6 +34,7 @@ __all__ = [
     "AttentionMap",
     "Frame",
     "Frames",
+    "GradientSteps",
     "MergeStepper",
     "NextCharacter",
     "QueryKey",
