@@ -90,11 +90,11 @@ function render({ model, el }) {
   const values = grid.map((x) => grid.map((y) => crossEntropy([x, y, 0], shares)));
   const trace = svg("polyline", { class: "llm-trace" });
   const dots = svg("g", { class: "llm-dots" });
-  const here = svg("circle", { class: "llm-here", r: 2.2 });
+  const here = svg("circle", { class: "llm-at-step", r: 2.2 });
   const map = svg("svg", { class: "llm-landscape", viewBox: "0 0 100 100", role: "img" },
     svg("clipPath", { id: clip }, svg("rect", { width: 100, height: 100 })),
     ...LEVELS.map((level) => svg("path", { class: "llm-contour", d: contour(values, least + level) })),
-    svg("path", { class: "llm-axis", d: "M0 50H100M50 0V100" }),
+    svg("path", { class: "llm-zero-line", d: "M0 50H100M50 0V100" }),
     svg("g", { class: "llm-goal", transform: `translate(${across(goal[0])} ${down(goal[1])})` },
       svg("path", { d: "M-2 -2L2 2M-2 2L2 -2" })),
     svg("g", { "clip-path": `url(#${clip})` }, trace, dots, here),
@@ -107,7 +107,7 @@ function render({ model, el }) {
   const highest = svg("text", { x: CHART.left - 4, y: CHART.top + 8, "text-anchor": "end", "aria-hidden": "true" });
   const lowest = svg("text", { x: CHART.left - 4, y: CHART.height - CHART.bottom, "text-anchor": "end", "aria-hidden": "true" }, "0");
   const chart = svg("svg", { class: "llm-loss-chart", viewBox: `0 0 ${CHART.width} ${CHART.height}`, role: "img" },
-    svg("path", { class: "llm-axis", d: `M${CHART.left} ${CHART.top}V${CHART.height - CHART.bottom}H${CHART.width}` }),
+    svg("path", { class: "llm-zero-line", d: `M${CHART.left} ${CHART.top}V${CHART.height - CHART.bottom}H${CHART.width}` }),
     bottom, line, highest, lowest,
     svg("text", { x: CHART.left, y: CHART.height - 5, "aria-hidden": "true" }, "loss at step 0"),
     svg("text", { x: CHART.width, y: CHART.height - 5, "text-anchor": "end", "aria-hidden": "true" }, String(STEPS)));
