@@ -32,7 +32,7 @@ CHECK_PYTHON = import platform, sys; v = sys.version_info; \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained constraints clean
+.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings constraints clean
 
 help: ## this list
 	@echo "make lab reads and runs the course; every target sets up .venv first if need be."
@@ -82,6 +82,9 @@ quotes: $(READY) ## check that the notebooks quote llm_core word for word
 
 pretrained: $(READY) ## train the models that ship with the package again (long)
 	$(BIN)/python -m llm_core.course.pretrain
+
+recordings: $(READY) ## make the recorded runs anew (long); ARGS=NAME for one of them
+	$(BIN)/python -m llm_core.course.recordings $(ARGS)
 
 constraints: $(READY) ## look up the newest versions that pyproject.toml allows
 	$(BIN)/python .ci/constraints.py

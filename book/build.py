@@ -73,7 +73,8 @@ def forget_pages():
 
 def fingerprints():
     """Return what executed notebooks, and what pages, depend on beside their text."""
-    code = fingerprint(ROOT / "llm_core", ROOT / "notebooks" / "expected.toml")
+    beside = [ROOT / "notebooks" / name for name in ("expected.toml", "recordings")]
+    code = fingerprint(ROOT / "llm_core", *beside)
     makers = [ROOT / "book" / name for name in ("_ext", "_static", "_templates")]
     return {
         "runs": f"{code} python {sys.version_info[:2]} torch {version('torch')}",

@@ -9,6 +9,7 @@ from typing import Any
 _HOME = {
     "check": "checks",
     "progress": "checks",
+    "recording": "recordings",
     "glue": "results",
     "report_results": "results",
     "show": "quote",

@@ -42,7 +42,12 @@ def test_nothing_changed_keeps_everything(build):
 
 @pytest.mark.parametrize(
     "name",
-    ["llm_core/model.py", "llm_core/course/web/new.js", "notebooks/expected.toml"],
+    [
+        "llm_core/model.py",
+        "llm_core/course/web/new.js",
+        "notebooks/expected.toml",
+        "notebooks/recordings/sweep.json",
+    ],
 )
 def test_a_changed_package_runs_the_notebooks_again(build, name):
     write(build.ROOT / name, "x = 2")
