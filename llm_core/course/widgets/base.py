@@ -18,6 +18,7 @@ from llm_core.course.palette import css_variables
 
 WEB = Path(__file__).parent.parent / "web"
 EXPORT = "export default "
+SHARED = {"common", "hydrate", "model"}  # scripts in web/ that are no widget's own
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # data by MIME type, metadata
 
 
@@ -28,8 +29,13 @@ def _read(name: str) -> str:
 
 
 def _script(name: str) -> str:
-    """Return a widget's module: the shared helpers, then its own script."""
-    return _read("common.js") + _read(f"{name}.js")
+    """Return a widget's module: the shared helpers, then its own script.
+
+    One that computes with a model says so in its first line: `// With model.js.`
+    """
+    own = _read(f"{name}.js")
+    model = _read("model.js") if own.startswith("// With model.js.") else ""
+    return _read("common.js") + model + own
 
 
 def page_files() -> dict[str, str]:
@@ -37,8 +43,7 @@ def page_files() -> dict[str, str]:
 
     Each widget becomes a classic script that registers itself under its name.
     """
-    shared = {"common", "hydrate"}
-    names = sorted(path.stem for path in WEB.glob("*.js") if path.stem not in shared)
+    names = sorted(path.stem for path in WEB.glob("*.js") if path.stem not in SHARED)
     files = {
         f"{name}.js": "(() => {\n"
         + _script(name).replace(EXPORT, f'globalThis.llmWidgets["{name}"] = ')

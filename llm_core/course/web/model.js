@@ -1,0 +1,333 @@
+// Text in, ids, logits and text out: the tokenizer, the model and the sampler of
+// llm_core once more, in plain JavaScript, so that a page can run them without a server.
+// A test holds each step to its Python twin. A vector is a Float32Array; a matrix is
+// one too, row after row.
+
+// --- tokenizer: llm_core.tokenizer ------------------------------------------------------
+
+// White space is what Unicode calls so; JavaScript's own \s has one sign more.
+const WORDS = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+// A token is a string with one character for each of its bytes.
+const bytesOf = (token) => Uint8Array.from(token, (character) => character.charCodeAt(0));
+
+class PageTokenizer {
+  constructor({ kind, tokens, merges, special }) {
+    this.tokens = tokens;
+    this.special = special; // text -> id
+    this.isBpe = kind === "bpe";
+    this.ids = new Map(tokens.map((token, id) => [token, id]));
+    this.merges = new Map(merges.map(([left, right, id]) => [left * tokens.length + right, id]));
+    this.words = new Map(); // the ids of words that were seen
+  }
+
+  encode(text) {
+    const escaped = Object.keys(this.special).sort((a, b) => b.length - a.length)
+      .map((token) => token.replace(/[^\w]/g, "\\$&"));
+    const parts = escaped.length ? text.split(new RegExp(`(${escaped.join("|")})`)) : [text];
+    return parts.flatMap((part) => Object.hasOwn(this.special, part) ? [this.special[part]]
+      : this.isBpe ? (part.match(WORDS) ?? []).flatMap((word) => this.encodeWord(word))
+        : [...part].map((character) => this.encodeCharacter(character)));
+  }
+
+  encodeCharacter(character) {
+    const id = this.ids.get(String.fromCharCode(...new TextEncoder().encode(character)));
+    if (id === undefined) throw new Error(`the model has never seen the character “${character}”`);
+    return id;
+  }
+
+  // Merge pairs of neighbours, always the one with the lowest new id, then leftmost.
+  encodeWord(word) {
+    if (this.words.has(word)) return this.words.get(word);
+    const ids = [...new TextEncoder().encode(word)].map(
+      (byte) => this.ids.get(String.fromCharCode(byte)));
+    for (;;) {
+      let best = Infinity;
+      let at = -1;
+      for (let i = 0; i + 1 < ids.length; i++) {
+        const id = this.merges.get(ids[i] * this.tokens.length + ids[i + 1]) ?? Infinity;
+        if (id < best) [best, at] = [id, i];
+      }
+      if (at < 0) break;
+      ids.splice(at, 2, best);
+    }
+    this.words.set(word, ids);
+    return ids;
+  }
+
+  decode(ids) {
+    return new TextDecoder().decode(bytesOf(ids.map((id) => this.tokens[id]).join("")));
+  }
+}
+
+// --- model: llm_core.attention and llm_core.model -----------------------------------------
+
+// matrix (rows, columns) times vector (columns,), into `out` (rows,).
+function multiply(matrix, vector, out, bias) {
+  const columns = vector.length;
+  for (let row = 0, at = 0; row < out.length; row++) {
+    let a = 0, b = 0, c = 0, d = 0; // four sums at once: the processor does not wait
+    const end = at + columns - 3;
+    let i = 0;
+    for (; at < end; at += 4, i += 4) {
+      a += matrix[at] * vector[i];
+      b += matrix[at + 1] * vector[i + 1];
+      c += matrix[at + 2] * vector[i + 2];
+      d += matrix[at + 3] * vector[i + 3];
+    }
+    for (; i < columns; at++, i++) a += matrix[at] * vector[i];
+    out[row] = a + b + c + d + (bias ? bias[row] : 0);
+  }
+  return out;
+}
+
+// Normalize a stretch of a vector: LayerNorm, or RMSNorm where `centre` is false.
+function normalize(x, start, size, { centre, epsilon, weight, bias }, out) {
+  let mean = 0;
+  if (centre) for (let i = 0; i < size; i++) mean += x[start + i] / size;
+  let variance = 0;
+  for (let i = 0; i < size; i++) variance += (x[start + i] - mean) ** 2 / size;
+  const scale = 1 / Math.sqrt(variance + epsilon);
+  for (let i = 0; i < size; i++) {
+    out[start + i] = (x[start + i] - mean) * scale * weight[i] + (bias ? bias[i] : 0);
+  }
+  return out;
+}
+
+// Turn the pairs of channels (i, i + D / 2) of each head by the angles of a position.
+function rotate(heads, headDim, position) {
+  const half = headDim / 2;
+  for (let start = 0; start < heads.length; start += headDim) {
+    for (let i = 0; i < half; i++) {
+      const angle = position * 10000 ** (-i / half);
+      const cos = Math.cos(angle), sin = Math.sin(angle);
+      const first = heads[start + i], second = heads[start + half + i];
+      heads[start + i] = first * cos - second * sin;
+      heads[start + half + i] = second * cos + first * sin;
+    }
+  }
+}
+
+const ACTIVATIONS = {
+  gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  relu2: (x) => Math.max(0, x) ** 2,
+  swiglu: (x) => x / (1 + Math.exp(-x)),
+};
+
+function softmax(scores) {
+  const top = scores.reduce((a, b) => Math.max(a, b));
+  const terms = Float64Array.from(scores, (score) => Math.exp(score - top));
+  const sum = terms.reduce((a, b) => a + b);
+  return terms.map((term) => term / sum);
+}
+
+class PageModel {
+  // `config` has the names of GPTConfig; `tensors` those of the PyTorch model's weights.
+  constructor(config, tensors) {
+    Object.assign(this, config);
+    this.tensors = tensors;
+    this.headDim = this.d_model / this.num_heads;
+    this.readers = this.num_heads / this.num_kv_heads; // query heads for each key head
+  }
+
+  newCache() {
+    const size = this.max_seq_len * this.num_kv_heads * this.headDim;
+    const layers = Array.from({ length: this.num_layers },
+      () => ({ keys: new Float32Array(size), values: new Float32Array(size) }));
+    return { length: 0, layers };
+  }
+
+  // Read one more id: returns what the stream of this position holds after the blocks.
+  read(id, cache) {
+    const { tensors, d_model: size } = this;
+    const at = cache.length;
+    if (at >= this.max_seq_len) throw new Error(`the model reads ${this.max_seq_len} positions`);
+    const x = tensors["token_embedding.weight"].slice(id * size, (id + 1) * size);
+    if (tensors.positions) for (let i = 0; i < size; i++) x[i] += tensors.positions[at * size + i];
+    for (let layer = 0; layer < this.num_layers; layer++) {
+      const name = `blocks.${layer}.`;
+      add(x, this.attend(this.norm(x, `${name}attention_norm`), name + "attention.", cache, layer));
+      if (this.feed_forward === "none") continue;
+      add(x, this.feedForward(this.norm(x, `${name}feed_forward_norm`), name + "feed_forward."));
+    }
+    cache.length += 1;
+    return x;
+  }
+
+  // Score every possible next id.
+  score(x) {
+    const weight = this.tensors["head.weight"] ?? this.tensors["token_embedding.weight"];
+    return multiply(weight, this.norm(x, "final_norm"), new Float32Array(this.vocab_size));
+  }
+
+  norm(x, name) {
+    const settings = { centre: this.norm_kind === "layer", epsilon: 1e-5,
+      weight: this.tensors[`${name}.weight`], bias: this.tensors[`${name}.bias`] };
+    return normalize(x, 0, x.length, settings, new Float32Array(x.length));
+  }
+
+  linear(x, name) {
+    const weight = this.tensors[`${name}.weight`];
+    return multiply(weight, x, new Float32Array(weight.length / x.length), this.tensors[`${name}.bias`]);
+  }
+
+  // The query or key heads of one position, normed and turned as the model wants.
+  heads(x, name, part, position) {
+    const heads = this.linear(x, name + part);
+    const weight = this.tensors[`${name}${part}_norm.weight`];
+    const settings = { centre: false, epsilon: 2 ** -23, weight }; // torch's for float32
+    for (let start = 0; weight && start < heads.length; start += this.headDim) {
+      normalize(heads, start, this.headDim, settings, heads);
+    }
+    if (this.positions === "rotary") rotate(heads, this.headDim, position);
+    return heads;
+  }
+
+  attend(x, name, cache, layer) {
+    const { headDim: D, num_kv_heads: K } = this;
+    const { keys, values } = cache.layers[layer];
+    const at = cache.length;
+    keys.set(this.heads(x, name, "key", at), at * K * D);
+    values.set(this.linear(x, `${name}value`), at * K * D);
+    const queries = this.heads(x, name, "query", at);
+    const mixed = new Float32Array(queries.length);
+    for (let head = 0; head < this.num_heads; head++) {
+      const own = Math.floor(head / this.readers) * D; // where this head's keys begin
+      const scores = new Float32Array(at + 1);
+      for (let s = 0; s <= at; s++) {
+        let score = 0;
+        for (let i = 0; i < D; i++) score += queries[head * D + i] * keys[s * K * D + own + i];
+        scores[s] = score / Math.sqrt(D);
+      }
+      const weights = softmax(scores);
+      for (let s = 0; s <= at; s++) {
+        for (let i = 0; i < D; i++) mixed[head * D + i] += weights[s] * values[s * K * D + own + i];
+      }
+    }
+    return this.linear(mixed, `${name}output`);
+  }
+
+  feedForward(x, name) {
+    const bend = ACTIVATIONS[this.feed_forward];
+    const up = this.linear(x, `${name}up`);
+    if (this.feed_forward !== "swiglu") return this.linear(up.map(bend), `${name}down`);
+    const gate = this.linear(x, `${name}gate`);
+    return this.linear(up.map((value, i) => bend(gate[i]) * value), `${name}down`);
+  }
+}
+
+function add(x, y) {
+  for (let i = 0; i < x.length; i++) x[i] += y[i];
+}
+
+// --- sampling: llm_core.generation --------------------------------------------------------
+
+const OUT = -Infinity;
+
+// Apply the filters in their order to a copy of the logits. A setting that is null, or a
+// penalty of 1, changes nothing; equal logits rank by their id.
+function filterLogits(logits, ids, { temperature, top_k, top_p, min_p, repetition_penalty }) {
+  let z = Float64Array.from(logits);
+  for (const id of new Set(ids)) {
+    z[id] = logits[id] > 0 ? logits[id] / repetition_penalty : logits[id] * repetition_penalty;
+  }
+  if (temperature < 1e-6) top_k = 1;
+  else z = z.map((value) => value / temperature);
+  if (top_k === null && (top_p === null || top_p === 1) && min_p === null) return z;
+  const ranked = [...z.keys()].sort((a, b) => z[b] - z[a] || a - b);
+  if (top_k !== null) for (const id of ranked.slice(top_k)) z[id] = OUT;
+  if (top_p !== null && top_p < 1) {
+    const p = softmax(z);
+    let before = 0;
+    for (const [rank, id] of ranked.entries()) {
+      if (rank > 0 && before >= top_p) z[id] = OUT;
+      before += p[id];
+    }
+  }
+  if (min_p !== null) {
+    const top = z[ranked[0]];
+    for (const id of ranked) if (Math.exp(z[id] - top) < min_p) z[id] = OUT;
+  }
+  return z;
+}
+
+// Draw an id, with a number of 0 to 1 for chance.
+function drawId(probabilities, chance) {
+  let rest = chance;
+  let last = 0;
+  for (let id = 0; id < probabilities.length; id++) {
+    if (probabilities[id] === 0) continue;
+    last = id;
+    rest -= probabilities[id];
+    if (rest < 0) break;
+  }
+  return last;
+}
+
+// Chance from a seed: the same numbers on every machine (mulberry32).
+function randomFrom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+// A text that grows by one id at a time, with the model's scores for the next one.
+class Writer {
+  constructor(model, ids) {
+    this.model = model;
+    this.ids = [];
+    this.cache = model.newCache();
+    for (const id of ids) this.push(id, false);
+  }
+
+  // When all positions are taken, the newest half is read again from position 0.
+  push(id, wanted = true) {
+    const { model } = this;
+    this.ids.push(id);
+    let unread = [id];
+    if (this.cache.length === model.max_seq_len) {
+      this.cache.length = 0;
+      unread = this.ids.slice(-Math.max(1, Math.floor(model.max_seq_len / 2)));
+    }
+    for (const next of unread) this.stream = model.read(next, this.cache);
+    this.scores = wanted ? model.score(this.stream) : null;
+  }
+
+  get logits() { return this.scores ??= this.model.score(this.stream); }
+}
+
+// --- a packed model: llm_core.course.page_model ---------------------------------------------
+
+// Weights come as one block of bytes. A matrix is a scale for each row, then its rows in
+// whole numbers of 8 bits; everything else is in floats.
+function unpack(layout, buffer) {
+  const tensors = {};
+  let at = 0;
+  for (const { name, shape } of layout) {
+    const [rows, columns] = shape;
+    if (shape.length === 1) {
+      tensors[name] = new Float32Array(buffer, at, rows);
+      at += 4 * rows;
+      continue;
+    }
+    const scales = new Float32Array(buffer, at, rows);
+    const whole = new Int8Array(buffer, at + 4 * rows, rows * columns);
+    at += 4 * rows + 4 * Math.ceil((rows * columns) / 4);
+    tensors[name] = Float32Array.from(whole, (value, i) => value * scales[Math.floor(i / columns)]);
+  }
+  return tensors;
+}
+
+// Make the model and the tokenizer of what `pack` wrote; `weights` is base64 or bytes.
+function loadPacked({ config, layout, tokenizer }, weights) {
+  const bytes = typeof weights === "string" ? bytesOf(atob(weights))
+    : new Uint8Array(weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.byteLength));
+  return {
+    model: new PageModel(config, unpack(layout, bytes.buffer)),
+    tokenizer: new PageTokenizer(tokenizer),
+  };
+}
