@@ -16,7 +16,7 @@ from llm_core.course.results import find_expected, read_bands
 
 CHAPTERS = read_chapters()
 DRAWINGS = {"axes", "curves", "distribution", "loss_curve", "attention_map"}
-DRAWINGS |= {"points", "graph", "grids"}
+DRAWINGS |= {"points", "graph", "grids", "stream"}
 OPENING = (
     "**What you need.**",
     "**How long it takes.**",

@@ -20,6 +20,8 @@ def pictures():
     yield plots.grids({"x": [["a", "b"]], "y": [["b"], ["a"]]}, {"a": 0.2, "b": 0.6})
     yield plots.points({"a": {" one": (0, 1)}, "b": {"x": (1, 0)}}, **PLANE)
     yield plots.graph({"u": (0, 0, "u = 1", "2"), "v": (2, 0, "v", "1")}, [("u", "v")])
+    yield plots.stream(["attention"])
+    yield plots.stream(["attention", "feed-forward"], norm="post")
 
 
 def test_a_picture_uses_no_colour_but_the_palettes_and_the_pages_ink():
@@ -113,6 +115,26 @@ def test_a_graph_has_a_box_for_each_node_and_an_arrow_for_each_edge():
     assert [patch.get_xy() for patch in ax.patches] == [(-0.75, -0.5), (1.25, 0.5)]
     [arrow] = [text for text in ax.texts if not text.get_text()]
     assert (arrow.xyann, arrow.xy) == ((0.75, 0), (1.25, 1))
+
+
+def test_sizes_far_apart_share_a_picture():
+    ax = plots.curves(
+        {"a": ([1, 2], [1e-9, 1e6])}, x_label="x", y_label="y", log_y=True
+    )
+    ticks = re.findall(r">(10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[\d.,]+)</text>", plots.to_svg(ax))
+    assert ax.get_yscale() == "log"
+    assert "1" in ticks
+    assert "10⁶" in ticks
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_stream_has_a_norm_and_a_plus_for_each_part(norm):
+    ax = plots.stream(["attention", "feed-forward"], norm)
+    words = [text.get_text() for text in ax.texts if text.get_text()]
+    assert sorted(words) == ["+", "+", "attention", "feed-forward", "norm", "norm"]
+    height = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    beside = "attention" if norm == "pre" else "+"
+    assert height["norm"] == pytest.approx(height[beside], abs=0.05)
 
 
 def test_an_attention_map_is_as_dark_as_its_weights():

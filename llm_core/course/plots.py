@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import html
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from llm_core.course.palette import INK, color
 from llm_core.course.widgets import table, visible
@@ -92,6 +94,7 @@ def curves(
     x_label: str,
     y_label: str,
     log_x: bool = False,
+    log_y: bool = False,
 ) -> Drawing:
     """Draw up to four named curves, each given as its x and its y values.
 
@@ -107,7 +110,23 @@ def curves(
         ax.set_xscale("log", base=2)
         ticks = sorted({value for x, _ in series.values() for value in x})
         ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    if log_y:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power_of_ten(y)))
+        ax.minorticks_off()
     return _finish(ax, x_label, y_label, legend=len(series) > 1)
+
+
+def power_of_ten(value: float) -> str:
+    """Write a tick of a logarithmic axis as people do.
+
+    >>> power_of_ten(0.1), power_of_ten(1000), power_of_ten(1e-7)
+    ('0.1', '1,000', '10⁻⁷')
+    """
+    exponent = round(math.log10(value))
+    if -3 <= exponent <= 4:
+        return f"{10**exponent:,}" if exponent >= 0 else f"{value:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 @in_style
@@ -232,6 +251,65 @@ def graph(
         arrow = {"arrowstyle": "->", "color": INK}
         ax.annotate("", (x1 - 0.75, y1), (x0 + 0.75, y0), arrowprops=arrow)
     return ax
+
+
+@in_style
+def stream(parts: Sequence[str], norm: Literal["pre", "post"] = "pre") -> Drawing:
+    """Draw a residual stream from left to right, and the parts that add to it.
+
+    Each part leaves the stream, computes, and comes back to a plus. The norm stands
+    before each part (pre) or after each plus (post).
+    """
+    is_pre = norm == "pre"
+    apart = 5.25 if is_pre else 5.1  # from one part's beginning to the next's
+    end = apart * len(parts) + 0.9
+    ax = axes(width=0.6 * end + 0.1, height=1.55)
+    ax.set(xlim=(0, end), ylim=(-0.5, 2.0), aspect="equal")
+    ax.set_axis_off()
+    here = 0.0  # how far the stream is drawn
+    for i, name in enumerate(parts):
+        fork = apart * i + 0.5
+        plus = fork + (4.55 if is_pre else 3.0)
+        stops = [("norm", fork + 1.05, 1.1)] if is_pre else []
+        stops.append((name, plus - 1.5, 2.1))
+        _arrow(ax, (here, 0), (plus - 0.2, 0), "sequence")
+        ax.plot([fork, fork], [0, 1.5], color=INK, lw=1.4)
+        _boxes(ax, fork, 1.5, stops)
+        ax.plot([plus - 0.45, plus], [1.5, 1.5], color=INK, lw=1.4)
+        _arrow(ax, (plus, 1.5), (plus, 0.2))
+        ax.add_patch(Circle((plus, 0), 0.2, fill=False, ec=INK, lw=1.4))
+        ax.text(plus, -0.01, "+", ha="center", va="center")
+        here = plus + 0.2
+        if not is_pre:
+            here = _boxes(ax, here, 0, [("norm", plus + 1.15, 1.1)], "sequence")
+    _arrow(ax, (here, 0), (end, 0), "sequence")
+    return ax
+
+
+def _boxes(
+    ax: Axes,
+    x: float,
+    y: float,
+    stops: Sequence[tuple[str, float, float]],
+    role: str = "",
+) -> float:
+    """Draw boxes (name, middle, width) and arrows into them; return where they end."""
+    for name, middle, width in stops:
+        left = middle - width / 2
+        _arrow(ax, (x, y), (left, y), role)
+        ax.add_patch(Rectangle((left, y - 0.4), width, 0.8, fill=False, ec=INK))
+        ax.text(middle, y, name, ha="center", va="center")
+        x = left + width
+    return x
+
+
+def _arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], role: str = ""
+) -> None:
+    """Draw an arrow in ink, or broad and in the colour of a role."""
+    look = {"color": color(role) if role else INK, "lw": 3.0 if role else 1.4}
+    arrow = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0, **look}
+    ax.annotate("", end, start, arrowprops=arrow)
 
 
 @in_style
