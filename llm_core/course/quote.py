@@ -48,7 +48,6 @@ BOLD_CODE = re.compile(r"\*\*`(\w+)[^`]*`\*\*")
 WAITING = {
     1: "Corpus Story sample_stories sample_story",
     5: "FeedForward TransformerBlock",
-    6: "GPTConfig GPTModel PRESETS estimate_model_size next_token_loss",
     7: "CheckpointError StepReport TokenStream TrainConfig Trainer "
     "choose_device encode_corpus evaluation_batches load_checkpoint "
     "parameter_groups sample_batch save_checkpoint",

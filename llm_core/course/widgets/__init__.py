@@ -25,6 +25,7 @@ from llm_core.course.widgets.base import Widget, page_files, table, visible
 from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.gradient_steps import GradientSteps
 from llm_core.course.widgets.merge_stepper import MergeStepper
+from llm_core.course.widgets.model_calculator import ModelCalculator
 from llm_core.course.widgets.next_character import NextCharacter
 from llm_core.course.widgets.query_key import QueryKey
 from llm_core.course.widgets.sampler import Sampler
@@ -36,6 +37,7 @@ __all__ = [
     "Frames",
     "GradientSteps",
     "MergeStepper",
+    "ModelCalculator",
     "NextCharacter",
     "QueryKey",
     "Sampler",
