@@ -17,7 +17,7 @@ def pictures():
     yield plots.distribution({"a b": 0.75, "c": 0.25}, x_label="share")
     yield plots.loss_curve([1, 2], [3, 2], validation=([2], [2.1]), floor=1.0)
     yield plots.attention_map(MAP, [" the", " cat"])
-    yield plots.grids({"x": [["a", "b"]], "y": [["b"], ["a"]]}, {"a": 0.2, "b": 0.6})
+    yield plots.grids([{"x": [["a", "b"]], "y": [["b"], ["a"]]}], {"a": 0.2, "b": 0.6})
     yield plots.points({"a": {" one": (0, 1)}, "b": {"x": (1, 0)}}, **PLANE)
     yield plots.graph({"u": (0, 0, "u = 1", "2"), "v": (2, 0, "v", "1")}, [("u", "v")])
     yield plots.stream(["attention"])
@@ -179,10 +179,11 @@ def test_a_picture_leaves_no_open_figure_behind():
 
 
 def test_a_grid_writes_each_word_once_and_shades_it_as_told():
-    ax = plots.grids({"x": [["a", "b"]], "y": [["c"], ["a"]]}, {"a": 0.2, "b": 0.6})
+    rows = [{"x": [["a", "b"]], "y": [["c"], ["a"]]}, {"z": [["b"]]}]
+    ax = plots.grids(rows, {"a": 0.2, "b": 0.6})
     written = [text.get_text() for text in ax.texts]
-    assert sorted(written) == ["a", "a", "b", "c", "x", "y"]
+    assert sorted(written) == ["a", "a", "b", "b", "c", "x", "y", "z"]
     shades = [
         patch.get_alpha() for patch in ax.patches if patch.get_alpha() is not None
     ]
-    assert shades == [0.2, 0.6, 0, 0.2]
+    assert shades == [0.2, 0.6, 0, 0.2, 0.6]

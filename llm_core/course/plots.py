@@ -314,31 +314,43 @@ def _arrow(
 
 @in_style
 def grids(
-    tables: Mapping[str, Sequence[Sequence[str]]], shades: Mapping[str, float]
+    rows: Sequence[Mapping[str, Sequence[Sequence[str]]]], shades: Mapping[str, float]
 ) -> Drawing:
-    """Draw named tables of words side by side, each word in a box of its own shade.
+    """Draw tables of words, a row of named tables for each mapping.
 
-    A shade lies from 0, for nothing, to 1; a word that has none stays unshaded.
+    A word's shade lies from 0, for nothing, to 1; a word that has none stays unshaded.
     """
-    width = sum(len(rows[0]) + 1 for rows in tables.values()) - 1
-    height = max(len(rows) for rows in tables.values()) + 1
-    ax = axes(width=0.42 * width, height=0.42 * height)
-    left = 0
-    for name, rows in tables.items():
-        middle = left + len(rows[0]) / 2
-        ax.text(middle, -0.5, name.replace(", ", "\n"), ha="center", va="center")
-        for i, row in enumerate(rows):
-            for j, word in enumerate(row):
-                patch = Rectangle((left + j, i), 1, 1, facecolor=color("sequence"))
-                patch.set(alpha=shades.get(word, 0), edgecolor=NO_PAPER)
-                ax.add_patch(patch)
-                frame = Rectangle((left + j, i), 1, 1, facecolor=NO_PAPER, lw=0.6)
-                ax.add_patch(frame)
-                ax.text(left + j + 0.5, i + 0.5, word, ha="center", va="center")
-        left += len(rows[0]) + 1
-    ax.set(xlim=(-0.1, width + 0.1), ylim=(height - 0.9, -1.2), aspect="equal")
+    widths = [sum(len(table[0]) + 1 for table in row.values()) - 1 for row in rows]
+    heights = [max(map(len, row.values())) + 1.2 for row in rows]
+    ax = axes(width=0.42 * max(widths), height=0.42 * sum(heights))
+    for place, row in enumerate(rows):
+        left, top = 0, sum(heights[:place])
+        for name, words in row.items():
+            middle = left + len(words[0]) / 2
+            ax.text(middle, top - 0.4, name, ha="center", va="center")
+            _draw_words(ax, left, top, words, shades)
+            left += len(words[0]) + 1
+    ax.set(xlim=(-0.1, max(widths) + 0.1), ylim=(sum(heights) - 1, -1), aspect="equal")
     ax.axis("off")
     return ax
+
+
+def _draw_words(
+    ax: Axes,
+    left: float,
+    top: float,
+    words: Sequence[Sequence[str]],
+    shades: Mapping[str, float],
+) -> None:
+    """Draw rows of words, each in a shaded box, from their left upper corner."""
+    for i, row in enumerate(words):
+        for j, word in enumerate(row):
+            shade = Rectangle((left + j, top + i), 1, 1, facecolor=color("sequence"))
+            shade.set(alpha=shades.get(word, 0), edgecolor=NO_PAPER)
+            ax.add_patch(shade)
+            frame = Rectangle((left + j, top + i), 1, 1, facecolor=NO_PAPER, lw=0.6)
+            ax.add_patch(frame)
+            ax.text(left + j + 0.5, top + i + 0.5, word, ha="center", va="center")
 
 
 def _finish(ax: Drawing, x_label: str, y_label: str, legend: bool) -> Drawing:

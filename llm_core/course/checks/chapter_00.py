@@ -431,8 +431,8 @@ SPLIT = WriteFunction(
     misconceptions=[
         Misconception(
             "the shape is right and the numbers are not: view cuts the storage into "
-            "new pieces and moves nothing. Cut C into (H, D) first, then exchange the "
-            "axes T and H.",
+            "new pieces and moves nothing. The channels of a head are neighbours in C: "
+            "cut that axis first, and no other.",
             reshaped,
         ),
         Misconception(

@@ -160,7 +160,7 @@ function render({ model, el }) {
     axes,
     slider(model, "element", { label: "Element", min: 0, max: targets[0][0] - 1,
       format: (n) => `${n + 1} of ${targets[0][0]}` }),
-    choice(model, "target", { label: "Then view as", options: [[-1, "no other shape"],
+    choice(model, "target", { label: "Then view as", options: [[-1, "as it is"],
       ...targets.map((target, i) => [i, written(target)])] }),
     status, storage, address, tables, after, result);
   show();
