@@ -85,7 +85,9 @@ def form(notebook):
 
 def pictures(notebook):
     seen = set()
-    for cell in code_cells(notebook):
+    code = code_cells(notebook)
+    # A cell with a caption shows one thing, so a map's table stands in the next.
+    for cell, after in zip(code, [*code[1:], None], strict=True):
         drawn = DRAWINGS & set(calls(cell, "plots."))
         figure = cell["metadata"].get("mystnb", {})
         alt = figure.get("image", {}).get("alt", "")
@@ -95,7 +97,8 @@ def pictures(notebook):
             yield f"{cell['id']}: the alt text is not this picture's own"
         if drawn and "figure" not in figure:
             yield f"{cell['id']}: a picture needs a caption and a label"
-        if "attention_map" in drawn and "attention_table" not in calls(cell, "plots."):
+        twins = calls(after, "plots.") if after else []
+        if "attention_map" in drawn and "attention_table" not in twins:
             yield f"{cell['id']}: an attention map needs its table"
         seen |= {alt} if drawn else set()
 
