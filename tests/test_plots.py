@@ -83,8 +83,10 @@ def test_a_distribution_has_a_bar_for_each_name_with_its_value():
 
 
 def test_the_floor_is_drawn_where_it_lies():
-    ax = plots.loss_curve([1, 2], [3, 2], floor=1.25)
-    assert list(ax.lines[-1].get_ydata()) == [1.25, 1.25]
+    loss = plots.loss_curve([1, 2], [3, 2], floor=1.25)
+    curve = plots.curves({"a": ([1, 2], [3, 4])}, **PLANE, floor=1.25)
+    for ax in (loss, curve):
+        assert list(ax.lines[-1].get_ydata()) == [1.25, 1.25]
 
 
 def test_a_loss_is_compared_with_other_losses_by_name():

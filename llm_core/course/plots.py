@@ -95,9 +95,11 @@ def curves(
     y_label: str,
     log_x: bool = False,
     log_y: bool = False,
+    floor: float | None = None,
 ) -> Drawing:
     """Draw up to four named curves, each given as its x and its y values.
 
+    Curves of losses may have a `floor`, which no model passes.
     Raises ValueError for more than four: nobody can tell five apart.
     """
     if not 1 <= len(series) <= len(STROKES):
@@ -114,7 +116,9 @@ def curves(
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power_of_ten(y)))
         ax.minorticks_off()
-    return _finish(ax, x_label, y_label, legend=len(series) > 1)
+    if floor is not None:
+        ax.axhline(floor, color=color("floor"), linestyle="--", label="floor")
+    return _finish(ax, x_label, y_label, legend=len(ax.lines) > 1)
 
 
 def power_of_ten(value: float) -> str:
@@ -214,16 +218,21 @@ def points(
     """
     if not 1 <= len(groups) <= len(STROKES):
         raise ValueError(f"expected 1 to {len(STROKES)} groups, got {len(groups)}")
-    ax = axes(height=4.5)
+    ax = axes(height=5.0)
+    every = [place for places in groups.values() for place in places.values()]
+    width, height = (max(along) - min(along) for along in zip(*every, strict=True))
+    line = {"arrowstyle": "-", "color": INK, "linewidth": 0.6, "alpha": 0.6}
     for (group, places), stroke in zip(groups.items(), STROKES, strict=False):
         x, y = zip(*places.values(), strict=True)
         look = {"color": stroke["color"], "marker": stroke["marker"]}
         ax.plot(x, y, linestyle="", label=group, **look)
-        for name, place in places.items():
+        names = sorted(places, key=lambda name: places[name][1])
+        for name, level in zip(names, _apart(sorted(y), 0.05 * height), strict=True):
+            beside = (max(x) + 0.04 * width, level)
             ax.annotate(
-                visible(name), place, (4, 4), textcoords="offset points", fontsize=9.5
+                visible(name), places[name], beside, va="center", arrowprops=line
             )
-    ax.margins(0.1)
+    ax.margins(0.18, 0.1)
     return _finish(ax, x_label, y_label, legend=True)
 
 
@@ -360,6 +369,19 @@ def _finish(ax: Drawing, x_label: str, y_label: str, legend: bool) -> Drawing:
     if legend:
         ax.legend()
     return ax
+
+
+def _apart(rising: Sequence[float], gap: float) -> list[float]:
+    """Return rising numbers moved until none is nearer than a gap to the next.
+
+    >>> _apart([0.0, 0.0, 4.0], 2.0)
+    [-0.666..., 1.333..., 3.333...]
+    """
+    moved: list[float] = []
+    for number in rising:
+        moved.append(max(number, moved[-1] + gap) if moved else number)
+    shift = (sum(rising) - sum(moved)) / len(moved)
+    return [number + shift for number in moved]
 
 
 def _square(weights: Any, tokens: Sequence[str]) -> list[list[float]]:
