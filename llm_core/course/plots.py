@@ -329,16 +329,17 @@ def grids(
 
     A word's shade lies from 0, for nothing, to 1; a word that has none stays unshaded.
     """
-    widths = [sum(len(table[0]) + 1 for table in row.values()) - 1 for row in rows]
+    gap = 1.5  # between tables, in boxes
+    widths = [sum(len(table[0]) + gap for table in row.values()) - gap for row in rows]
     heights = [max(map(len, row.values())) + 1.2 for row in rows]
     ax = axes(width=0.42 * max(widths), height=0.42 * sum(heights))
     for place, row in enumerate(rows):
-        left, top = 0, sum(heights[:place])
+        left, top = 0.0, sum(heights[:place])
         for name, words in row.items():
             middle = left + len(words[0]) / 2
             ax.text(middle, top - 0.4, name, ha="center", va="center")
             _draw_words(ax, left, top, words, shades)
-            left += len(words[0]) + 1
+            left += len(words[0]) + gap
     ax.set(xlim=(-0.1, max(widths) + 0.1), ylim=(sum(heights) - 1, -1), aspect="equal")
     ax.axis("off")
     return ax
