@@ -3,9 +3,11 @@
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from llm_core import PRESETS
 from llm_core.course import widgets
 from llm_core.course.palette import COLORS, INK
 from llm_core.course.widgets import (
@@ -14,14 +16,17 @@ from llm_core.course.widgets import (
     Frames,
     GradientSteps,
     MergeStepper,
+    ModelCalculator,
     NextCharacter,
     QueryKey,
     Sampler,
+    ShapeSlider,
+    Widget,
 )
 from llm_core.stories import sample_story
 
 STORY = sample_story(0)
-COUNTS = [{"": Counter(STORY.text)}]
+COUNTS = {1: {"": Counter(STORY.text)}}
 UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
 ALL = [
     Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
@@ -29,10 +34,22 @@ ALL = [
     AttentionMap(["a", "b"], UNIFORM),
     GradientSteps({" ": 4, "</script>": 3, "i": 1}),
     MergeStepper("a & </script> b"),
+    ModelCalculator({"</script>": PRESETS["tiny"]}, "</script>"),
     NextCharacter(STORY, COUNTS, 5, order=1),
     QueryKey([" a", "</script>"], [(2, 0), (0, 1)], [(1, 0), (0, 1)]),
+    ShapeSlider((2, 3), (1, 0)),
 ]
 names = [type(widget).__name__ for widget in ALL]
+
+
+def test_every_widget_is_tried_here_and_in_a_browser():
+    kinds = [getattr(widgets, name) for name in widgets.__all__]
+    kinds = [kind for kind in kinds if isinstance(kind, type)]
+    kinds = {kind for kind in kinds if issubclass(kind, Widget)} - {Widget}
+    assert {type(widget) for widget in ALL} == kinds
+    browser = Path(__file__).with_name("browser")
+    tried = {path.stem.removeprefix("test_") for path in browser.glob("test_*.py")}
+    assert {kind.name for kind in kinds} <= tried
 
 
 @pytest.mark.parametrize("widget", ALL, ids=names)
@@ -87,7 +104,7 @@ def test_the_future_is_not_sent():
         (lambda: NextCharacter(STORY, COUNTS, 5, order=2), r"1\.\.1, got 2"),
         (lambda: NextCharacter(STORY, COUNTS, 5, 1, place=-1), "place must be in"),
         (lambda: NextCharacter(STORY, COUNTS, 0, order=1), "above 0, got 0"),
-        (lambda: NextCharacter(STORY, [{"": {"a": 1}}], 5, 1), "know no"),
+        (lambda: NextCharacter(STORY, {1: {"": {"a": 1}}}, 5, 1), "know no"),
         (lambda: QueryKey(["a"], [(1, 0)], []), "got 1, 1 and 0"),
         (lambda: QueryKey([], [], []), "got 0, 0 and 0"),
         (lambda: QueryKey(["a"], [(1, 0, 0)], [(1, 0)]), "pairs of numbers"),

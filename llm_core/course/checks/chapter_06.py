@@ -287,6 +287,8 @@ CONFIGS = [
 COUNT_HINTS = {
     ("attention_bias", "feed_forward_bias", "norm_shift"): "you count no biases at "
     "all. Matrices add one for each number that comes out of them, and norms shift.",
+    ("attention_bias", "feed_forward_bias", "norms"): "you count matrices and tables "
+    "only; biases and norms are parameters, too.",
     ("attention_bias", "feed_forward_bias"): "you leave out the biases of the "
     "matrices: one for each number that comes out.",
     ("attention_bias",): "you leave out the biases of attention: four times C.",
@@ -501,6 +503,30 @@ MEND = WriteFunction(
         )
         for places, adding, normed in product(PLACES, ADDING, NORMED)
         if (places, adding, normed) != ("each", "once", "last")
+    ]
+    + [
+        Misconception(
+            "this is what softmax makes of the scores. Asked for are the scores "
+            "themselves, not yet the probabilities.",
+            lambda *parts: put_together(*parts).softmax(dim=-1),
+        ),
+        Misconception(
+            "these are the scores of the last position; they are wanted at every "
+            "position.",
+            lambda *parts: put_together(*parts)[:, -1],
+        ),
+        Misconception(
+            "go through the blocks in their order, from the first to the last.",
+            lambda ids, embedding, positions, blocks, *ends: put_together(
+                ids, embedding, positions, blocks[::-1], *ends
+            ),
+        ),
+        Misconception(
+            "only the first block has its say; go through all of them.",
+            lambda ids, embedding, positions, blocks, *ends: put_together(
+                ids, embedding, positions, blocks[:1], *ends
+            ),
+        ),
     ],
 )
 
