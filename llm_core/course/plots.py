@@ -178,7 +178,7 @@ def loss_curve(
         ax.axhline(level, color=stroke["color"], linestyle="-.", label=name)
     if floor is not None:
         ax.axhline(floor, color=color("floor"), linestyle="--", label="floor")
-    return _finish(ax, "step", y_label, legend=True)
+    return _finish(ax, "step", y_label, legend=True, loc="upper right")
 
 
 @in_style
@@ -233,7 +233,8 @@ def points(
                 visible(name), places[name], beside, va="center", arrowprops=line
             )
     ax.margins(0.18, 0.1)
-    return _finish(ax, x_label, y_label, legend=True)
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": len(groups)}
+    return _finish(ax, x_label, y_label, legend=True, **above)
 
 
 @in_style
@@ -363,12 +364,17 @@ def _draw_words(
             ax.text(left + j + 0.5, top + i + 0.5, word, ha="center", va="center")
 
 
-def _finish(ax: Drawing, x_label: str, y_label: str, legend: bool) -> Drawing:
-    """Give axes their labels, a faint grid, and a legend where curves need names."""
+def _finish(
+    ax: Drawing, x_label: str, y_label: str, legend: bool, **placing: Any
+) -> Drawing:
+    """Give axes their labels, a faint grid, and a legend where curves need names.
+
+    The legend stands where it hides least, which takes time to find, or is placed.
+    """
     ax.set(xlabel=x_label, ylabel=y_label)
     ax.grid(axis="y")
     if legend:
-        ax.legend()
+        ax.legend(**placing)
     return ax
 
 
