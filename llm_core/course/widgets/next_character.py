@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log2
 from typing import Any
 
@@ -12,13 +12,13 @@ import traitlets
 from llm_core.course.widgets.base import Widget, table
 from llm_core.stories import Story, next_characters
 
-Tables = Sequence[Mapping[str, Mapping[str, int]]]
+Tables = Mapping[int, Mapping[str, Mapping[str, int]]]
 
 
 class NextCharacter(Widget):
     """What comes next in a story, for the counts of every order and for the oracle.
 
-    `tables` holds for each order n, from 1 up, how often each character followed each
+    `tables[n]`, for every order n from 1 up, says how often each character followed each
     context of n - 1 characters; before a story there are only line breaks. Of these the
     page gets the contexts of this story, and mixes the orders as the chapter does: each
     order counts the shorter one's distribution as `weight` observations of its own.
@@ -49,11 +49,11 @@ class NextCharacter(Widget):
             raise ValueError(f"place must be in 0..{len(story.text) - 1}, got {place}")
         if not weight > 0:
             raise ValueError(f"weight must be above 0, got {weight}")
-        if unknown := sorted(set(story.text) - set(tables[0][""])):
+        if unknown := sorted(set(story.text) - set(tables[1][""])):
             raise ValueError(f"the counts know no {''.join(unknown)!r}")
         super().__init__(
             story=story.text,
-            alphabet="".join(sorted(tables[0][""])),
+            alphabet="".join(sorted(tables[1][""])),
             orders=len(tables),
             weight=weight,
             counts=_contexts(story.text, tables),
@@ -99,7 +99,8 @@ def _entry(found: list[Any], character: str) -> float:
 def _contexts(text: str, tables: Tables) -> dict[str, list[Any]]:
     """Return what followed the contexts of a text: characters, then their counts."""
     found: dict[str, list[Any]] = {}
-    for length, followers in enumerate(tables):
+    for n, followers in tables.items():
+        length = n - 1
         padded = "\n" * length + text
         for place in range(len(text)):
             context = padded[place : place + length]
