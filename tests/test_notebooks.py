@@ -115,28 +115,6 @@ def drawings(notebook):
         yield set().union(*(drawn_by.get(name, set()) for name in called(body)))
 
 
-def called(nodes):
-    """The names that are called among nodes and below, functions' bodies left out."""
-    for node in nodes:
-        if isinstance(node, ast.FunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func).removeprefix("plots.")
-        yield from called(ast.iter_child_nodes(node))
-
-
-def drawings(notebook):
-    """For each code cell, what it draws: itself, or by a function of the notebook."""
-    drawn_by = {name: {name} for name in DRAWINGS}
-    for cell in code_cells(notebook):
-        body = Cell(0, source(cell)).tree.body
-        for node in body:
-            if isinstance(node, ast.FunctionDef):
-                kinds = [drawn_by.get(name, set()) for name in called(node.body)]
-                drawn_by[node.name] = set().union(*kinds)
-        yield set().union(*(drawn_by.get(name, set()) for name in called(body)))
-
-
 def pictures(notebook):
     seen = set()
     code = code_cells(notebook)
@@ -348,18 +326,6 @@ def test_a_planted_fault_is_found(place, change, fault):
     notebook = copy.deepcopy(SOUND)
     notebook["cells"][place] |= change
     assert any(fault in found for found in faults(notebook))
-
-
-def test_a_picture_counts_where_it_is_shown_not_where_it_could_be():
-    notebook = copy.deepcopy(SOUND)
-    frames = "def at(x):\n    return curve(x)\nFrames(at, x=[1, 2])"
-    helper = cell("code", "helper", "def curve(x):\n    return plots.curves(x)")
-    notebook["cells"][3:3] = [helper, cell("code", "frames", frames)]
-    assert faults(notebook) == []
-    notebook["cells"][3:3] = [cell("code", "before", "curve(3)")]
-    assert "before: a picture needs a caption and a label" not in faults(notebook)
-    notebook["cells"][5:5] = [cell("code", "after", "curve(3)")]
-    assert "after: a picture needs a caption and a label" in faults(notebook)
 
 
 def test_a_picture_counts_where_it_is_shown_not_where_it_could_be():
