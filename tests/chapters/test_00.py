@@ -181,6 +181,7 @@ WRONG = {
     "00.1": {
         "condition": (missed(comprehension=[3, 3, 5]), "leaves words out"),
         "words": (missed(comprehension=["the", "slept"]), "what is kept"),
+        "tuple": (missed(comprehension=(3, 5)), "make a list"),
         "comprehension": (missed(comprehension="[3, 5]"), "list comprehensions"),
         "once": (missed(dictionary=1), "more than once"),
         "dictionary": (missed(dictionary=0), "their method get"),
@@ -240,6 +241,10 @@ WRONG = {
         "heads first": (batch_and_heads_first, "batch axis stays first"),
         "inside": (time_last, "exchanged T and D"),
         "wide": (whole_width, "C numbers of every position"),
+        "head size": (
+            lambda x, num_heads: split_heads(x, num_heads),
+            "for the size of a head",
+        ),
         "a list": (
             lambda x, num_heads: list(by_slices(x, num_heads)),
             "type Tensor; yours is list",
@@ -248,7 +253,11 @@ WRONG = {
     "00.5": {
         "all pairs": (lambda p, t: (p - t).pow(2).mean(), "every prediction"),
         "all pairs, added": (lambda p, t: (p - t).pow(2).sum(), "now you also add"),
-        "other pairs": (lambda p, t: (p - t[:, None]).pow(2).sum(), "larger batch"),
+        "all pairs, by B": (
+            lambda p, t: (p - t).pow(2).sum() / t.numel(),
+            "does not mend that",
+        ),
+        "no pairs": (lambda p, t: (p - t[:, None]).pow(2).sum(), "larger batch"),
         "no square": (lambda p, t: (p.flatten() - t).mean(), "cancel"),
         "sizes": (lambda p, t: (p.flatten() - t).abs().mean(), "not their square"),
         "means": (lambda p, t: (p.mean() - t.mean()).square(), "compare the means"),

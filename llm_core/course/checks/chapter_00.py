@@ -76,6 +76,7 @@ READY = SelfTest(
     {
         ("comprehension", "[3, 3, 5]"): "The condition at the end leaves words out.",
         ("comprehension", "['the', 'slept']"): "The part before `for` is what is kept.",
+        ("comprehension", "(3, 5)"): "Square brackets make a list.",
         ("comprehension", "8"): "The brackets make a list, not a sum.",
         (
             "comprehension",
@@ -458,6 +459,10 @@ SPLIT = WriteFunction(
             swapped_inside,
         ),
         Misconception(
+            "you took num_heads for the size of a head. That size is D = C / H.",
+            lambda x, num_heads: x.unflatten(-1, (-1, num_heads)).transpose(1, 2),
+        ),
+        Misconception(
             "each head has C numbers of every position. D is C divided by the number "
             "of heads.",
             lambda x, num_heads: x[:, None].expand(-1, num_heads, -1, -1),
@@ -497,6 +502,10 @@ LOSS = WriteFunction(
         Misconception(
             "the pairs are still all against all; now you also add them up.",
             lambda p, t: ((p - t) ** 2).sum(),
+        ),
+        Misconception(
+            "the pairs are still all against all; dividing by B does not mend that.",
+            lambda p, t: ((p - t) ** 2).sum() / len(t),
         ),
         Misconception(
             "you add up where the mean is asked for: a larger batch would have a "
