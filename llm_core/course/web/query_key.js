@@ -84,8 +84,7 @@ function render({ model, el }) {
       scores[i] === -Infinity ? "−∞" : number(scores[i]), number(powers[i]),
       percent(weights[i]), pair(values[i])]);
     sums.replaceChildren(tableOf(`Query ${pair(query)}`,
-      ["token", "key k", model.get("scaled") ? "q · k / √2" : "q · k", "e to the score",
-        "weight", "value"],
+      ["token", "key k", model.get("scaled") ? "q·k / √2" : "q·k", "e^score", "weight", "value"],
       [...rows, ["together", "", "", number(total), percent(1), pair(mix)]]));
     const most = weights.indexOf(Math.max(...weights));
     status.textContent = `The query ${pair(query)} reads “${visible(tokens[most])}” most, ` +
