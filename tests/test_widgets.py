@@ -12,6 +12,7 @@ from llm_core.course import widgets
 from llm_core.course.palette import COLORS, INK
 from llm_core.course.widgets import (
     AttentionMap,
+    BlockParts,
     Frame,
     Frames,
     GradientSteps,
@@ -28,10 +29,14 @@ from llm_core.stories import sample_story
 STORY = sample_story(0)
 COUNTS = {1: {"": Counter(STORY.text)}}
 UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
+RUN = {"residual": True, "norm": "</script>", "feed_forward": True}
+RUN |= {"small_outputs": False, "depth": 1}
+RUN |= {"size": [1, 2], "gradient": [3, 1], "likeness": [0, 0.5]}
 ALL = [
     Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
+    BlockParts([RUN], norm="</script>"),
     GradientSteps({" ": 4, "</script>": 3, "i": 1}),
     MergeStepper("a & </script> b"),
     ModelCalculator({"</script>": PRESETS["tiny"]}, "</script>"),
@@ -101,6 +106,9 @@ def test_the_future_is_not_sent():
         (lambda: Sampler(["a"], [float("-inf")]).to_html(), "JSON"),
         (lambda: GradientSteps({"a": 1, "b": 2}), "expected three characters"),
         (lambda: GradientSteps({"a": 1, "b": 2, "c": 0}), "counts above 0"),
+        (lambda: BlockParts([]), "one run for each"),
+        (lambda: BlockParts([RUN, RUN]), "each of 1 settings, got 2"),
+        (lambda: BlockParts([RUN | {"size": [1]}]), r"2 values in each .* \[1, 2\]"),
         (lambda: NextCharacter(STORY, COUNTS, 5, order=2), r"1\.\.1, got 2"),
         (lambda: NextCharacter(STORY, COUNTS, 5, 1, place=-1), "place must be in"),
         (lambda: NextCharacter(STORY, COUNTS, 0, order=1), "above 0, got 0"),
