@@ -46,7 +46,6 @@ BOLD_CODE = re.compile(r"\*\*`(\w+)[^`]*`\*\*")
 # Public names that no chapter introduces yet, by the chapter that will. An entry that a
 # chapter has made true is an error, so that the list can only shrink.
 WAITING = {
-    5: "FeedForward TransformerBlock",
     7: "CheckpointError StepReport TokenStream TrainConfig Trainer "
     "choose_device encode_corpus evaluation_batches load_checkpoint "
     "parameter_groups sample_batch save_checkpoint",
