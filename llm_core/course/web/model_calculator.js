@@ -31,8 +31,8 @@ function costs({ vocab_size: V, d_model: C, num_layers: L, max_seq_len: T, batch
     activations: B * T * (16 * L * C + 2 * C + V) * BYTES,
   };
   const work = {
+    "matrices of the blocks": 2 * 12 * L * C * C,
     attention: 4 * L * T * C,
-    "blocks’ matrices": 2 * 12 * L * C * C,
     "output head": 2 * V * C,
   };
   return { parts, parameters, training, cache: 2 * L * B * T * C * BYTES, work,
@@ -124,11 +124,11 @@ function render({ model, el }) {
       `${exactly(now.max_seq_len)} tokens needs ${inUnits(sum(all.training), "B")} ` +
       `and ${inUnits(all.step, "FLOP")}.`;
     bills.replaceChildren(
-      bill("Parameters", all.parts, ""),
-      bill("Memory: four parts in training, the cache when it writes",
+      bill(`Parameters: ${inUnits(all.parameters, "")}`, all.parts, ""),
+      bill(`Memory: ${inUnits(sum(all.training), "B")} in training; the cache is for writing`,
         { ...all.training, cache: all.cache }, "B"),
-      bill("Work for a token on its way forward; training takes three times as much",
-        all.work, "FLOP"));
+      bill(`Work on a token: ${inUnits(all.forward, "FLOP")} forward, ` +
+        `${inUnits(3 * all.forward, "FLOP")} in training`, all.work, "FLOP"));
     showExactly(all);
   }
 
