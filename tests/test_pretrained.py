@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from llm_core.checkpoint import PRETRAINED, load_pretrained
+from llm_core.course.cards import describe
 from llm_core.course.pretrain import RECIPES
 
 NAMES = sorted(path.name for path in PRETRAINED.iterdir() if path.is_dir())
@@ -33,9 +34,18 @@ def test_a_card_describes_the_model_and_the_recipe_beside_it(name):
     assert card["config"] == asdict(model.config)
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
     assert card["limits"] == recipe.limits
+    assert card["purpose"] == recipe.purpose
     assert card["training"] == json.loads(json.dumps(asdict(recipe.training)))
+    first = None if recipe.first is None else asdict(recipe.first)
+    assert card["first_training"] == json.loads(json.dumps(first))
     assert tokenizer.vocab_size == model.config.vocab_size
     assert model.token_embedding.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_to_read_says_what_was_measured(name):
+    text = (PRETRAINED / name / "CARD.md").read_text(encoding="utf-8")
+    assert text == describe(card_of(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
