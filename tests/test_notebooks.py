@@ -238,10 +238,10 @@ def test_every_solution_passes_and_every_task_is_still_open(chapter):
 
 
 def is_answer(node):
-    """Whether a statement defines an answer, or a function that answers may use."""
+    """Whether a statement defines an answer, or what answers may use."""
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0]).startswith(("my_", "solution_"))
-    return isinstance(node, ast.FunctionDef)
+    return isinstance(node, ast.FunctionDef | ast.ClassDef)
 
 
 def test_results_are_exactly_those_that_have_a_band(chapter):
