@@ -17,7 +17,7 @@ from typing import Any
 os.environ.setdefault("MPLBACKEND", "agg")
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_gradient.ipynb"
 TABLE = ("imports", "stories", "counted", "train", "learn")
-WORDS = ("words", "word-counts", "factored", "train-words", "word-bits")
+WORDS = ("words", "word-counts", "added", "factored", "train-words", "word-bits")
 SEEDS = (0, 10, 20, 30, 40)  # the notebook's own first
 RESULTS = {
     "counted": "counted",
