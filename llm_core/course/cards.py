@@ -39,7 +39,7 @@ def _training(card: Card) -> str:
     phases = [phase for phase in (card["first_training"], card["training"]) if phase]
     if card["first_lessons"]:
         text += f" In the first of two phases: {card['first_lessons']}"
-    columns = [f"phase {number}" for number in range(1, len(phases) + 1)]
+    columns = ["first", "then"] if len(phases) == 2 else ["value"]
     rows = [
         (f"`{key}`", *(str(phase[key]) for phase in phases)) for key in card["training"]
     ]

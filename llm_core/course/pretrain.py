@@ -313,7 +313,7 @@ def ship(name: str, folder: Path, seconds: float) -> None:
     }
     text = json.dumps(card, indent=1) + "\n"
     (target / "card.json").write_text(text, encoding="utf-8")
-    (target / "CARD.md").write_text(describe(card), encoding="utf-8")
+    (target / "CARD.md").write_text(describe(json.loads(text)), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
