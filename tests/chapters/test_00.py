@@ -346,6 +346,21 @@ def test_00s_windows_may_not_be_laid_over_a_copy():
     assert answer.message == chapter_00.COPIED
 
 
+@pytest.mark.parametrize("correction", [0, 1])
+@pytest.mark.parametrize("inside", [0, 1e-5])
+def test_00_names_a_lost_axis_however_the_rest_is_written(correction, inside):
+    answers = [
+        standardized(keepdim=False, correction=correction, inside=inside),
+        lambda x: (
+            (x - x.mean(-1, keepdim=True))
+            / (x.var(-1, correction=correction) + inside).sqrt()
+        ),
+    ]
+    for answer in answers:
+        verdict = checks.verdict_on("00.3", answer)
+        assert verdict.message == chapter_00.NOT_KEPT
+
+
 def test_an_accident_in_00_is_no_misconception():
     """An error that has nothing to do with broadcasting gets no hint about it."""
     for number in ("00.3", "00.7"):

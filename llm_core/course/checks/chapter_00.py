@@ -258,6 +258,22 @@ def over(*dims: int, keepdim: bool = True) -> Callable[[Tensor], Tensor]:
     return wrong
 
 
+NOT_KEPT = (
+    "without keepdim=True the mean or the variance, (B, T), is lined up with the last "
+    "axes of x, which are T and C: each number meets another position's."
+)
+
+
+def unkept(keeps_mean: bool, correction: int) -> Callable[[Tensor], Tensor]:
+    """Return the mistake of losing the axis, of the mean as well or not."""
+
+    def wrong(x: Tensor) -> Tensor:
+        mean = x.mean(dim=-1, keepdim=keeps_mean)
+        return (x - mean) / (x.var(dim=-1, correction=correction) + EPSILON).sqrt()
+
+    return wrong
+
+
 def divided(
     by: Callable[[Tensor], Tensor],
 ) -> Callable[[Tensor], Tensor]:
@@ -293,10 +309,11 @@ STANDARDIZE = WriteFunction(
         (varied(2, 5, 8).transpose(1, 2),),
     ],
     misconceptions=[
-        Misconception(
-            "without keepdim=True the mean (B, T) is lined up with the last axes of x, "
-            "which are T and C: each number meets the mean of another position.",
-            over(-1, keepdim=False),
+        Misconception(NOT_KEPT, over(-1, keepdim=False)),
+        *(
+            Misconception(NOT_KEPT, unkept(keeps_mean, correction))
+            for keeps_mean in (False, True)
+            for correction in (0, 1)
         ),
         Misconception(
             "you average over T, dim=1: the positions of a story are mixed. The C "
