@@ -64,6 +64,7 @@ function render({ model, el }) {
   const rows = element("tbody");
   const caption = element("caption");
   const bars = element("table", { class: "llm-pair-bars" }, caption,
+    element("colgroup", {}, ...Array.from({ length: 5 }, () => element("col"))),
     element("thead", {}, element("tr", {},
       element("th", { scope: "col" }, "next"),
       element("th", { scope: "col", colspan: 2 }, "the counts expect"),
