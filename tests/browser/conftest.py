@@ -88,14 +88,18 @@ def stage(addresses, visit):
 def visit(browser, addresses):
     """visit(page, host="http", color_scheme="light", width=1280) -> an open page.
 
-    Every widget of the page has been scrolled to, and is alive.
+    Every widget of the page has been scrolled to, and is alive. With touch=True the
+    page is on a telephone.
     """
 
     @contextmanager
-    def open_page(name, host="http", color_scheme="light", width=1280):
+    def open_page(name, host="http", color_scheme="light", width=1280, touch=False):
         faults = []
         page = browser.new_page(
-            viewport={"width": width, "height": 900}, color_scheme=color_scheme
+            viewport={"width": width, "height": 900},
+            color_scheme=color_scheme,
+            has_touch=touch,
+            is_mobile=touch,
         )
 
         def allow(route):

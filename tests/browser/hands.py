@@ -30,3 +30,39 @@ def drag(page, control, share):
 
 def visible(token):
     return token.replace(" ", "␣").replace("\n", "↵")
+
+
+def move_every_control(widget):
+    """Move each slider and choice, and press each button: none may be dead."""
+    for control in widget.locator("input[type=range], select").all():
+        assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
+        before = widget.inner_html(), control.input_value()
+        if control.evaluate("node => node.tagName") == "SELECT":
+            chosen = control.evaluate("node => node.selectedIndex")
+            control.select_option(index=0 if chosen else 1)
+        else:
+            press(control, "ArrowLeft")
+            if control.input_value() == before[1]:
+                press(control, "ArrowRight")
+        assert control.input_value() != before[1]
+        assert widget.inner_html() != before[0]
+    assert dead_buttons(widget) == []
+
+
+def dead_buttons(widget):
+    """The buttons that change nothing, now or after all others were pressed."""
+    pressed, alive = set(), set()
+    for _ in range(2):
+        buttons = widget.get_by_role("button")
+        for i in range(buttons.count()):
+            button = buttons.nth(i)
+            if i in alive or button.is_disabled():
+                continue
+            if button.get_attribute("aria-pressed") == "true":
+                continue
+            before = widget.inner_html()
+            button.click()
+            pressed.add(i)
+            if widget.inner_html() != before:
+                alive.add(i)
+    return sorted(pressed - alive)

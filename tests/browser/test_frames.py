@@ -77,19 +77,13 @@ def test_the_mouse_moves_the_slider(stage):
         check_step(widget, 1)
 
 
-def test_a_finger_moves_the_slider(browser, stage, addresses):
-    with stage(ONE):
-        pass
-    context = browser.new_context(
-        has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}
-    )
-    page = context.new_page()
-    page.goto(addresses["stage"] + "page.html")
-    widget = page.locator(".llm-frames[data-ready]")
-    box = slider(widget, "Step").bounding_box()
-    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    check_step(widget, 2)
-    context.close()
+def test_a_finger_moves_the_slider(stage):
+    with stage(ONE, width=390, touch=True) as page:
+        widget = page.locator(".llm-frames")
+        box = slider(widget, "Step").bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.touchscreen.tap(*middle)
+        check_step(widget, 2)
 
 
 def test_two_controls_reach_every_frame(stage):
