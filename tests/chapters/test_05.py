@@ -236,6 +236,10 @@ WRONG = {
             "in evaluation and not in training",
         ),
         "always": (lambda x, k, p, training: x * k / (1 - p), "you drop as well"),
+        "unscaled in evaluation": (
+            lambda x, k, p, training: x * k / (1 - p) if training else x * k,
+            "still drop in evaluation",
+        ),
         "scaled in evaluation": (
             lambda x, k, p, training: (k * x if training else x) / (1 - p),
             "you still scale",
@@ -286,6 +290,10 @@ WRONG = {
         "no epsilon": (
             lambda x, g: x * x.pow(2).mean(-1, True).rsqrt() * g,
             "there is no epsilon",
+        ),
+        "variance": (
+            lambda x, g: x * (x.var(-1, False, keepdim=True) + 1e-5).rsqrt() * g,
+            "root of the variance",
         ),
         "sizes": (
             lambda x, g: x / (x.abs().mean(-1, True) + 1e-5) * g,
@@ -418,7 +426,7 @@ def bands():
 
 
 def test_a_stack_before_training_lies_in_chapter_05s_bands():
-    results = chapter().measure_stacks(seed=0)
+    results = chapter().measure_stacks(seed=2)
     assert results.keys() < bands().keys()
     assert not [name for name in results if not bands()[name].holds(results[name])]
 
@@ -433,12 +441,12 @@ def test_a_stack_before_training_lies_in_chapter_05s_bands():
     ids=str,
 )
 def test_a_part_switched_off_leaves_chapter_05s_bands(fault, leaves):
-    results = chapter().pre_norm_stack(seed=0, **fault)
+    results = chapter().pre_norm_stack(seed=2, **fault)
     assert {n for n in results if not bands()[n].holds(results[n])} == leaves
 
 
 def test_a_residual_connection_leaves_the_bands_of_the_stack_without():
-    likeness = chapter().pre_norm_stack(seed=0)["likeness_pre"]
+    likeness = chapter().pre_norm_stack(seed=2)["likeness_pre"]
     assert not bands()["likeness_replaced"].holds(likeness)
 
 

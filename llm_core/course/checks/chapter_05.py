@@ -385,6 +385,10 @@ DROP = WriteFunction(
             lambda x, kept, p, training: x * kept / (1 - p),
         ),
         Misconception(
+            "you still drop in evaluation, if without scaling: then return x whole.",
+            lambda x, kept, p, training: x * kept / (1 - p if training else 1),
+        ),
+        Misconception(
             "in evaluation you still scale. Training has made up for what it dropped; "
             "return x as it is.",
             lambda x, kept, p, training: (x * kept if training else x) / (1 - p),
@@ -477,6 +481,13 @@ RMS = WriteFunction(
         Misconception(
             "there is no epsilon: where all channels are 0 you divide 0 by 0.",
             lambda x, gain: x / x.square().mean(-1, keepdim=True).sqrt() * gain,
+        ),
+        Misconception(
+            "you divide by the root of the variance, for which the mean is subtracted: "
+            "take the mean of the squares as they are.",
+            lambda x, gain: (
+                x / (x.var(-1, correction=0, keepdim=True) + EPSILON).sqrt() * gain
+            ),
         ),
         Misconception(
             "you divide by the mean of the sizes without their signs, not by the root "
