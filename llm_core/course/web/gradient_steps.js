@@ -3,10 +3,10 @@
 
 const STEPS = 60;
 const REACH = 6; // the map shows logits from -REACH to REACH
-const GRID = 48; // cells of the map in each direction, for its contours
+const GRID = 64; // cells of the map in each direction, for its contours
 const RATES = [0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30];
 const LEVELS = [0.02, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8];
-const CHART = { width: 300, height: 110, left: 30, top: 8, bottom: 20 };
+const CHART = { width: 300, height: 165, left: 30, top: 8, bottom: 20 };
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -114,8 +114,8 @@ function render({ model, el }) {
 
   const shareRows = element("tbody");
   const shareTable = element("table", { class: "llm-shares" },
-    element("caption", {}, "Where the model stands now"),
-    element("thead", {}, element("tr", {}, ...["next", "model's share, and counted (dotted)", "model", "counted", "slope"]
+    element("caption", {}, "The model's shares now (bars), and the counted ones (dotted lines)"),
+    element("thead", {}, element("tr", {}, ...["next", "share", "model", "counted", "slope"]
       .map((name) => element("th", { scope: "col" }, name)))),
     shareRows);
   const status = statusLine();
@@ -154,7 +154,7 @@ function render({ model, el }) {
 
   const next = button("One step", () => { stop(); advance(); });
   const run = button("Run", startOrStop);
-  const reset = button("Back to the start", () => { stop(); change({ step: 0 }); });
+  const reset = button("Start over", () => { stop(); change({ step: 0 }); });
 
   // A click on the map begins anew there.
   map.addEventListener("click", (event) => {
