@@ -253,3 +253,37 @@ def test_notebooks_are_written_the_way_jupyter_writes_them():
     text = notebook("x = 1\ny = 2", prose="Ünï")
     assert nbformat.writes(nbformat.reads(text, 4)) + "\n" == text
     assert json.loads(text)["cells"][1]["source"] == ["x = 1\n", "y = 2"]
+
+
+QUOTED = [
+    (chapter, cell)
+    for chapter in quote.read_chapters()
+    for cell in chapter.cells
+    if cell.quote
+]
+
+
+@pytest.mark.parametrize(
+    ("chapter", "cell"),
+    QUOTED,
+    ids=[f"{c.number:02}-{q.quote.name}" for c, q in QUOTED],
+)
+def test_one_changed_character_of_the_core_is_drift_in_the_book(chapter, cell):
+    core, (path, name) = quote.core_modules(), (cell.quote.path, cell.quote.name)
+    assert list(quote.drift(cell, core)) == []
+    text = core[path].text_of(name)
+    for at in (text.index("("), len(text) - 1):
+        changed = text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+        core[path] = Changed(core[path].source, changed)
+        assert len(list(quote.drift(cell, core))) == 1
+
+
+class Changed(Module):
+    """A module of the core in which one definition reads otherwise."""
+
+    def __init__(self, source, text):
+        super().__init__(source)
+        object.__setattr__(self, "text", text)
+
+    def text_of(self, name):
+        return self.text

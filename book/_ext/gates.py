@@ -1,7 +1,8 @@
 """Looks at the written pages, and fails the build on what no reader should meet.
 
 That is a picture without words, a link to nowhere, and anything that another site would
-have to serve. A fault is reported as a warning, and warnings are errors here. By hand:
+have to serve; and code that is said to be the core's and differs from it. A fault is
+reported as a warning, and warnings are errors here. By hand, without the last:
 
     python book/_ext/gates.py _build/html
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sphinx.util import logging
+
+from llm_core.course.quote import core_modules, drift, read_chapters
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +43,19 @@ def setup(app):
 def report(app, error):
     if error or app.builder.name != "html":
         return
-    for fault in faults(Path(app.outdir)):
+    notebooks = Path(app.srcdir, "notebooks")
+    for fault in [*faults(Path(app.outdir)), *drifted(notebooks, app.env.found_docs)]:
         logger.warning("%s", fault, type="gate")
+
+
+def drifted(folder, pages):
+    """Yield each quote of a chapter in the book that is not what the core says."""
+    core = core_modules()
+    for chapter in read_chapters(folder) if folder.exists() else []:
+        if f"{folder.name}/{chapter.path.stem}" in pages:
+            for cell in chapter.cells:
+                for problem in drift(cell, core) if cell.quote else []:
+                    yield f"{chapter.path.name}, cell {cell.place}: {problem}"
 
 
 def faults(folder):

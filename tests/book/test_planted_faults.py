@@ -3,7 +3,10 @@
 import shutil
 import subprocess
 
+import nbformat
 import pytest
+
+from llm_core.course.quote import core_modules
 
 PAGE = """---
 file_format: mystnb
@@ -36,7 +39,24 @@ FAULTS = {
         "loads https://example.org/a.js from another site",
     ),
     "a link leads nowhere": ("made by", "<a href='gone.html'>", "does not exist"),
+    "a figure has no words": (
+        'HTML("<p>made by a cell</p>")',
+        "from llm_core.course import plots\nplots.axes()",
+        "alt text of its own",
+    ),
 }
+# A chapter whose one quote differs from the core by one character.
+DRIFTED = "90_drifted.ipynb"
+
+
+def drifted():
+    text = core_modules()["llm_core/tokenizer.py"].text_of("count_pairs")
+    quote = "# llm_core/tokenizer.py: count_pairs\n" + text.replace(" += ", " -= ", 1)
+    cell = nbformat.v4.new_code_cell("from collections import Counter", id="first")
+    cells = [nbformat.v4.new_markdown_cell("# A page that drifted", id="title"), cell]
+    cells += [nbformat.v4.new_code_cell(quote, id="quote")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +69,10 @@ def builds(program, tmp_path_factory):
         copy_book(build.ROOT, folder)
         (folder / "book" / "intro.md").write_text(PAGE, encoding="utf-8")
         if name == "faulty":
+            (folder / "notebooks").mkdir()
+            nbformat.write(drifted(), folder / "notebooks" / DRIFTED)
+            with (folder / "_toc.yml").open("a", encoding="utf-8") as toc:
+                toc.write(f"  - file: notebooks/{DRIFTED}\n")
             for number, (old, new, _) in enumerate(FAULTS.values()):
                 page = PAGE.replace("# A page", f"# Page {number}").replace(old, new)
                 page = page.replace(" (square)", f" (square-{number})", 1)
@@ -97,3 +121,10 @@ def test_a_planted_fault_stops_the_build_and_is_named(builds, fault):
     output, status = builds["faulty"]
     assert status != 0
     assert FAULTS[fault][2] in output, output
+
+
+@pytest.mark.slow
+def test_a_quote_that_drifted_by_one_character_stops_the_build(builds):
+    output, status = builds["faulty"]
+    assert status != 0
+    assert f"{DRIFTED}, cell 3: the quote has drifted" in output, output
