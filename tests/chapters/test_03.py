@@ -517,7 +517,7 @@ WRONG = {
         "squares": (slopes_of_squares, "slope of a squared error"),
     },
     "03.5": {
-        "no zero_grad": (loop("backward", "step"), "of all earlier steps"),
+        "no zero_grad": (loop("backward", "step"), "with what is already there"),
         "no step": (loop("zero_grad", "backward"), "the table never moves"),
         "step first": (loop("step", "zero_grad", "backward"), "before backward, so"),
         "uphill": (

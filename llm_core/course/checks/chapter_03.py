@@ -581,9 +581,9 @@ MEND = WriteTraining(
     ],
     misconceptions=[
         Misconception(
-            "the slopes of all earlier steps are still in .grad: backward adds to what "
-            "is there. Forget them in each turn, before backward: "
-            "optimizer.zero_grad(), or table.grad = None.",
+            "the first step is right, and from the second on the table moves too far. "
+            "Print table.grad before and after backward: what does backward do with "
+            "what is already there?",
             learner(forget=False),
         ),
         Misconception(
