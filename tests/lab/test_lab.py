@@ -1,42 +1,53 @@
-"""The notebooks run in a real JupyterLab, and their widgets are alive there."""
+"""The notebooks run in a real JupyterLab, and their widgets are alive there.
 
-from pathlib import Path
+Each day has its three chapters; `make test-lab ARGS=--all-chapters` opens them all.
+"""
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-
-
-@pytest.mark.parametrize("name", ["intro", *NOTEBOOKS])
-def test_a_notebook_runs_from_top_to_bottom_and_its_widgets_move(run_all, name):
-    with run_all(name) as page:
-        cells = page.locator(".jp-Cell").count()
-        for widget in page.locator(".jp-OutputArea .llm-widget").all():
-            widget.scroll_into_view_if_needed()
-            for control in widget.get_by_role("slider").all():
-                before = widget.inner_html(), control.input_value()
-                control.focus()
-                control.press("ArrowLeft")
-                if control.input_value() == before[1]:
-                    control.press("ArrowRight")
-                assert control.input_value() != before[1]
-                assert widget.inner_html() != before[0]
-        # JupyterLab takes an arrow key it sees for "fold this heading"
-        assert page.locator(".jp-Cell").count() == cells
-        assert page.locator(".jp-collapsedIcon, .jp-mod-collapsed").count() == 0
+from browser.hands import move_every_control, press, slider
+from lab.conftest import A_DAY, CHAPTERS, chapters_of
 
 
-def test_the_sampler_and_the_kernel_agree(run_all):
+def move_everything(page):
+    cells = page.locator(".jp-Cell").count()
+    for widget in page.locator(".jp-OutputArea .llm-widget").all():
+        widget.scroll_into_view_if_needed()
+        move_every_control(widget)
+    # JupyterLab takes an arrow key it sees for "fold this heading"
+    assert page.locator(".jp-Cell").count() == cells
+    assert page.locator(".jp-collapsedIcon, .jp-mod-collapsed").count() == 0
+
+
+def test_a_chapter_runs_from_top_to_bottom_and_its_widgets_move(run_all, chapter):
+    with run_all(chapter) as page:
+        move_everything(page)
+
+
+def test_the_front_page_runs_too_and_its_sampler_computes(run_all):
     with run_all("intro") as page:
         widget = page.locator(".jp-OutputArea .llm-sampler")
         widget.scroll_into_view_if_needed()
-        control = widget.get_by_role("slider", name="Temperature")
-        control.focus()
-        control.press("Home")
+        press(slider(widget, "Temperature"), "Home")
         assert widget.locator("td").nth(1).text_content() == "100.0 %"
         assert "1 of" in widget.locator(".llm-status").text_content()
+        move_everything(page)
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def test_frames_are_answered_by_the_kernel(run_all):
+    with run_all("frames") as page:
+        widget = page.locator(".jp-OutputArea .llm-frames")
+        assert "in your kernel" in widget.locator(".llm-frames-note").text_content()
+        said = widget.locator(".llm-status")
+        press(slider(widget, "X"), "ArrowRight")
+        said.get_by_text("4").wait_for()  # three for the frames, one for the move
+        assert widget.locator(".llm-shown").text_content() == "x is 2"
+        press(slider(widget, "X"), "ArrowRight")
+        said.get_by_text("did not answer: ZeroDivisionError: on purpose").wait_for()
+
+
+def test_every_chapter_has_its_day():
+    days = range(739_000, 739_000 + len(CHAPTERS))
+    assert {name for day in days for name in chapters_of(day)} == set(CHAPTERS)
+    ten = [f"{number:02}" for number in range(10)]
+    four = {name for day in range(4) for name in chapters_of(day, ten)}
+    assert four == set(ten)
+    assert all(len(chapters_of(day, ten)) == A_DAY for day in range(20))
