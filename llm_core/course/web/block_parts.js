@@ -11,24 +11,27 @@ const SETTINGS = ["residual", "norm", "feed_forward", "small_outputs", "depth"];
 const FACTOR = 100;
 const ALIKE = 0.95;
 
-const [WIDTH, HEIGHT] = [260, 190]; // of one picture, in its own units
-const EDGE = { left: 46, right: 10, top: 10, bottom: 34 };
+const [WIDTH, HEIGHT] = [260, 150]; // of one picture, in its own units
+const EDGE = { left: 40, right: 10, top: 10, bottom: 34 };
 
-// 1234567 -> "1.2 · 10⁶", 0.02 -> "0.02"; powers only where digits would not do.
+// 1234567 -> "1.2 · 10⁶", 0.0213 -> "0.0213": powers only where digits would not do.
 function written(value) {
   const exponent = Math.floor(Math.log10(Math.abs(value)));
-  if (exponent >= -2 && exponent < 4) return String(Number(value.toPrecision(3)));
+  if (exponent >= -3 && exponent < 4) return String(Number(value.toPrecision(3)));
   const [digits, power] = value.toExponential(1).split("e");
   return `${digits} · ${tenTo(Number(power))}`;
 }
 
+// Two digits, and no minus before a zero.
+const likenessOf = (value) => (Math.round(100 * value) / 100 + 0).toFixed(2);
+
 function tenTo(exponent) {
-  if (exponent === 0) return "1";
+  if (Math.abs(exponent) < 4) return String(Number(`1e${exponent}`));
   const small = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
   return "10" + [...String(exponent)].map((digit) => small[digit]).join("");
 }
 
-// Whole steps that cover the values: powers of ten, or quarters from 0 to 1.
+// An axis that covers the values: whole powers of ten, or 0 to 1.
 function scaleFor(values, log) {
   if (!log) return { low: 0, high: 1, ticks: [0, 0.5, 1], words: String, of: (value) => value };
   const powers = values.map(Math.log10);
@@ -68,7 +71,7 @@ function verdictOn({ size, gradient, likeness }) {
   if (tooFar(gradient[0])) faults.push(`the gradient ${tooFar(gradient[0])} on its way down`);
   if (!(likeness.at(-1) < ALIKE)) faults.push("the positions become the same");
   if (!faults.length) return "sound at the start.";
-  return `lost: ${faults.join(", and ")}.`;
+  return `lost: ${faults.join(", ")}.`;
 }
 
 function render({ model, el }) {
@@ -89,10 +92,10 @@ function render({ model, el }) {
     CURVES.forEach((curve, i) => drawCurve(pictures[i].picture, curve, run[curve.name]));
     status.textContent = `${run.depth} blocks, ${verdictOn(run)} Size at the top ` +
       `${written(run.size.at(-1))}, gradient at the bottom ${written(run.gradient[0])}, ` +
-      `likeness at the top ${run.likeness.at(-1).toFixed(2)}.`;
+      `likeness at the top ${likenessOf(run.likeness.at(-1))}.`;
     twin.replaceChildren(tableOf("By depth", ["blocks passed", ...CURVES.map(({ name }) => name)],
       run.size.map((size, i) => [String(i), written(size), written(run.gradient[i]),
-        run.likeness[i].toFixed(2)])));
+        likenessOf(run.likeness[i])])));
   }
 
   for (const name of SETTINGS) model.on(`change:${name}`, draw);
