@@ -3,6 +3,7 @@
 import ast
 import math
 import random
+import zlib
 from collections import Counter, defaultdict
 from itertools import pairwise, product
 
@@ -15,6 +16,7 @@ from llm_core.course.checks import chapter_01
 from llm_core.course.checks.judge import WriteFunction
 from llm_core.course.quote import NOTEBOOKS, Chapter
 from llm_core.course.results import find_expected, read_bands
+from llm_core.stories import sample_stories
 
 WEIGHT = 10
 
@@ -418,77 +420,103 @@ RIGHT = {
 # --- the chapter's own functions ------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def chapter():
-    """The functions that the notebook defines, and the names that it imports."""
+def chapter_with(old="", new=""):
+    """What the notebook imports and defines; with a fault planted in its code."""
     first, *cells = Chapter(NOTEBOOKS / "01_counting.ipynb").cells
-    made = [
-        node
-        for cell in cells
-        for node in cell.tree.body
-        if isinstance(node, ast.FunctionDef)
-    ]
+    code = "\n\n".join(cell.source for cell in cells if cell.is_python)
+    assert old in code
+    tree = ast.parse(code.replace(old, new) if old else code)
+    made = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     namespace = {}
     exec(first.source, namespace)
     exec(compile(ast.Module(made, []), "chapter 01", "exec"), namespace)
+    namespace["alphabet"] = sorted(set(STORIES.text))
     return namespace
 
 
+STORIES = load_corpus("stories", num_stories=250)  # the chapter's smaller corpus
+FRESH = load_corpus("stories", num_stories=100, seed=1)
+CHAPTER = chapter_with()
+BANDS, _ = read_bands(find_expected(NOTEBOOKS), "01")
+
+
 @pytest.fixture(scope="module")
-def few(chapter):
-    """The counts of the small corpus, and the stories that the chapter measures on."""
-    stories = load_corpus("stories", num_stories=2_000)
-    tables = chapter["count_all"](stories.documents[:250], 12)
-    chapter["alphabet"] = sorted(set(stories.text))
-    return tables, stories.documents[:250]
+def few():
+    return CHAPTER["count_all"](STORIES.documents, 12)
 
 
-def test_a_planted_fault_leaves_chapter_01s_bands(chapter, few):
-    bands, _ = read_bands(find_expected(NOTEBOOKS), "01")
-    tables, counted = few
-    fresh = load_corpus("stories", num_stories=100, seed=1)
-    measure = chapter["measure"]
-    bits = measure(tables, fresh.documents, WEIGHT)
-    assert bands["bits_12_few"].holds(bits[11])
-    assert not bands["bits_12_few"].holds(measure(tables, counted[:40], WEIGHT)[11])
-    assert not bands["bits_12_few"].holds(bits[11] * math.log(2))  # nats
-    assert not bands["bits_12_few"].holds(bits[10] * 1.01 + 0.02)
-    assert not bands["bits_12_few"].holds(measure(tables, fresh.documents, 1)[11])
-    for n in (1, 3):
-        assert bands[f"bits_{n}"].holds(bits[n - 1]) or n == 3  # few know few trigrams
-        assert not bands[f"bits_{n}"].holds(bits[n])  # a context off by one
-    assert fresh.floor
-    assert bands["floor"].holds(fresh.floor.rate)
-    assert not bands["floor"].holds(fresh.floor.rate * math.log(2))
-    mean_of_rates = np.mean(
-        [b / len(t) for b, t in zip(fresh.bits, fresh.documents, strict=True)]
-    )
-    assert mean_of_rates > fresh.floor.rate  # long stories would weigh too little
+def test_the_bands_hold_what_the_chapter_computes(few):
+    bits = CHAPTER["measure"](few, FRESH.documents, WEIGHT)
+    assert BANDS["bits_12_few"].holds(bits[11])
+    assert BANDS["bits_1"].holds(bits[0])
+    assert not BANDS["bits_1"].holds(bits[1])
+    assert not BANDS["bits_12"].holds(bits[11])  # 250 stories for 2,000
+    assert not BANDS["bits_6"].holds(bits[5])
+    on_training_text = CHAPTER["measure"](few, STORIES.documents[:50], WEIGHT)
+    assert not BANDS["bits_12_few"].holds(on_training_text[11])
+    other_weight = CHAPTER["measure"](few, FRESH.documents, 1)
+    assert not BANDS["bits_12_few"].holds(other_weight[11])
 
 
-def test_the_chapters_chances_add_up_to_one(chapter, few):
-    tables, _ = few
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("padded[end - n + 1 : end], nothing", "padded[end - n : end - 1], nothing"),
+        ("-np.log2(np.concatenate(rows))", "-np.log(np.concatenate(rows))"),
+        ("np.log2(np.concatenate(rows)).mean", "np.log2(np.concatenate(rows)).max"),
+        ("weight * row[-1]", "weight * row[0]"),
+        ("(options.total() + weight)", "(options.total() + 1)"),
+    ],
+    ids=["context", "nats", "mean", "uniform", "weight"],
+)
+def test_a_fault_in_the_chapters_measuring_leaves_its_band(few, old, new):
+    bits = chapter_with(old, new)["measure"](few, FRESH.documents[:30], WEIGHT)
+    assert not BANDS["bits_12_few"].holds(bits[11])
+
+
+def test_a_fault_in_the_chapters_counting_leaves_its_band():
+    faulty = chapter_with("[gram[-1]] = count", "[gram[-1]] = 1")
+    tables = faulty["count_all"](STORIES.documents, 12)
+    bits = faulty["measure"](tables, FRESH.documents[:30], WEIGHT)
+    assert not BANDS["bits_12_few"].holds(bits[11])
+
+
+def test_a_fault_leaves_the_bands_of_floor_packer_and_facts(few):
+    assert BANDS["floor"].holds(FRESH.floor.rate)
+    assert not BANDS["floor"].holds(FRESH.floor.rate * math.log(2))  # nats
+    data = FRESH.text.encode("utf-8")
+    packed = 8 * len(zlib.compress(data, level=9)) / len(data)
+    assert BANDS["packed"].holds(packed)
+    assert not BANDS["packed"].holds(packed / 8)  # bytes
+    assert not BANDS["packed"].holds(8 * len(zlib.compress(data[:9_000])) / 9_000)
+    costs = []
+    for story in sample_stories(20, seed=1):
+        p = CHAPTER["chances"](few, story.text, WEIGHT)[:, 9]
+        costs += CHAPTER["fact_costs"](story, -np.log2(p))
+    assert not BANDS["fact_bits"].holds(np.mean([cost for _, _, cost in costs]))
+
+
+def test_the_chapters_chances_add_up_to_one(few):
     for beginning in ("", "Once upon a ti", "Xylo", "\n\n\n"):
-        each = [
-            chapter["chances"](tables, beginning + c, WEIGHT)[-1]
-            for c in chapter["alphabet"]
+        chances = [
+            CHAPTER["chances"](few, beginning + c, WEIGHT)[-1]
+            for c in CHAPTER["alphabet"]
         ]
-        assert np.allclose(np.sum(each, axis=0), 1)
+        assert np.allclose(np.sum(chances, axis=0), 1)
 
 
-def test_chapter_01s_oracles_agree_with_the_chapter(chapter, few):
+def test_chapter_01s_oracles_agree_with_the_chapter(few):
     rng = random.Random(0)
-    tables, counted = few
-    text = counted[0]
+    text = STORIES.documents[0]
     for n in (1, 2, 4):
-        assert chapter_01.count("\n" * (n - 1) + text, n) == chapter["naive_count"](
+        assert chapter_01.count("\n" * (n - 1) + text, n) == CHAPTER["naive_count"](
             text, n
         )
     counts = {
-        context: options for n in (1, 2, 3) for context, options in tables[n].items()
+        context: options for n in (1, 2, 3) for context, options in few[n].items()
     }
-    size = len(chapter["alphabet"])
-    smooth = chapter["chances"](tables, text, WEIGHT)
+    size = len(CHAPTER["alphabet"])
+    smooth = CHAPTER["chances"](few, text, WEIGHT)
     for place in rng.choices(range(2, len(text)), k=50):
         mixed = chapter_01.mixed(
             counts, text[place - 2 : place], text[place], WEIGHT, size
