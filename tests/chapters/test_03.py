@@ -489,6 +489,10 @@ WRONG = {
         "sum": (loss_summed, "you add the surprises up"),
         "each": (loss_each, "surprise of each example: the loss"),
         "all logits": (loss_by_all_logits, "divide by the number of logits"),
+        "characters": (
+            lambda z, t: loss_summed(z, t) / z.shape[1],
+            "you divide by V",
+        ),
         "bits": (loss_in_bits, "the loss in bits"),
         "all columns": (loss_all_columns, "columns of all targets from every row"),
         "columns": (loss_down_the_columns, "goes down the columns"),
@@ -503,6 +507,10 @@ WRONG = {
     "03.4": {
         "undivided": (slopes_undivided, "only its share of the slope"),
         "all logits": (slopes_by_vocabulary, "divide by the number of logits"),
+        "characters": (
+            lambda z, t: slopes_undivided(z, t) / z.shape[1],
+            "you divide by V",
+        ),
         "averaged": (slopes_averaged, "you take the mean over the batch"),
         "uphill": (slopes_uphill, "this is the direction to go"),
         "uphill undivided": (slopes_uphill_undivided, "counts only by its share"),

@@ -342,6 +342,11 @@ CROSS_ENTROPY = WriteFunction(
             lambda z, t: surprises(z, t).sum() / z.numel(),
         ),
         Misconception(
+            "you divide by V, the number of characters. The mean is over the examples: "
+            "divide by B.",
+            lambda z, t: surprises(z, t).sum() / z.shape[-1],
+        ),
+        Misconception(
             "that is the loss in bits. Nats were asked: the natural logarithm.",
             lambda z, t: cross_entropy(z, t) / math.log(2),
         ),
@@ -445,6 +450,11 @@ GRADIENT = WriteFunction(
             "you divide by the number of logits. The mean is over the examples: divide "
             "by B.",
             lambda z, t: gradient(z, t) / z.shape[-1],
+        ),
+        Misconception(
+            "you divide by V, the number of characters. The mean is over the examples: "
+            "divide by B.",
+            lambda z, t: gradient(z, t) * len(t) / z.shape[-1],
         ),
         Misconception(
             "you take the mean over the batch. Each row has slopes of its own; the "
