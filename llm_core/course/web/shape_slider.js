@@ -94,7 +94,7 @@ function render({ model, el }) {
     });
     const rows = leading.map((index, row) =>
       [`[${[...index, ":"].join(", ")}]`, ...cells.slice(row * width, (row + 1) * width)]);
-    const node = tableOf(caption, ["", ...Array(width).keys()].map(String), rows);
+    const node = tableOf(caption, ["index", ...Array(width).keys()].map(String), rows);
     leading.forEach((index, row) => {
       if (row > 0 && index.at(-1) === 0) node.tBodies[0].rows[row].className = "llm-block";
     });
