@@ -120,13 +120,13 @@ def test_every_slider_is_followed_by_keyboard(stage):
         check_bars(widget)
 
 
-@pytest.mark.parametrize("name", ["vocab_size", "num_layers", "max_seq_len"])
-def test_a_slider_is_followed_by_the_mouse(stage, name):
+@pytest.mark.parametrize("label", ["vocab_size", "num_layers", "max_seq_len"])
+def test_a_slider_is_followed_by_the_mouse(stage, label):
     with stage(calculator("tiny")) as page:
         widget = page.locator(".llm-model-calculator")
         before = setting(widget)
-        drag(page, slider(widget, name), 0.1)
-        assert setting(widget)[name] != before[name]
+        drag(page, slider(widget, label), 0.1)
+        assert setting(widget)[label] != before[label]
         check_costs(widget)
 
 

@@ -17,7 +17,7 @@ const FIVE = Object.keys(STOPS).slice(0, 5);
 // Everything that is shown, in whole numbers.
 function costs({ vocab_size: V, d_model: C, num_layers: L, max_seq_len: T, batch_size: B }) {
   const parts = {
-    "tokens, both ends": V * C,
+    embedding: V * C, // the output head, too
     positions: T * C,
     attention: L * (4 * C * C + 4 * C),
     "feed-forward": L * (8 * C * C + 5 * C),
@@ -31,7 +31,7 @@ function costs({ vocab_size: V, d_model: C, num_layers: L, max_seq_len: T, batch
     activations: B * T * (16 * L * C + 2 * C + V) * BYTES,
   };
   const work = {
-    "matrices of the blocks": 2 * 12 * L * C * C,
+    "block matrices": 2 * 12 * L * C * C,
     attention: 4 * L * T * C,
     "output head": 2 * V * C,
   };
