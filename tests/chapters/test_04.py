@@ -351,6 +351,12 @@ WRONG = {
             ),
             "you compare sums",
         ),
+        "sorted": (
+            lambda layer, x: torch.allclose(
+                layer(x[MIXED_UP]).sort(0).values, layer(x).sort(0).values, atol=1e-4
+            ),
+            "in sorted order",
+        ),
         "backwards": (
             compare(lambda x: x.flip(0), lambda y: y.flip(0)),
             "turn the order around",
@@ -403,7 +409,8 @@ def test_equal_bits_are_too_much_to_ask():
         return torch.equal(layer(x[MIXED_UP]), layer(x)[MIXED_UP])
 
     verdict = checks.verdict_on("04.7", exact)
-    assert verdict.status == "right" or "equal bits" in verdict.message
+    hints = ("equal bits", "the rows have moved")  # the second where some bits agree
+    assert verdict.status == "right" or any(h in verdict.message for h in hints)
 
 
 @pytest.mark.parametrize("number", [-1e9, -INF, torch.finfo(torch.float32).min])
@@ -441,6 +448,11 @@ def test_no_query_reads_the_shorter_key_most():
             assert weights["the"] <= max(weights.values())
             if (x, y) != (0, 0):
                 assert max(weights, key=weights.get) != "the"
+
+
+def test_a_text_is_no_query():
+    answer = {"shared": "33", "never": "the"}
+    assert "two numbers" in checks.verdict_on("04.6", answer).message
 
 
 def test_chapter_04_has_functions_to_write():

@@ -546,6 +546,8 @@ def read_by(query: tuple[float, float]) -> dict[str, float]:
 def query_problem(query: Any) -> str:
     """Return what is wrong with the query that should read two tokens, or nothing."""
     try:
+        if isinstance(query, str):
+            raise TypeError
         x, y = (float(number) for number in query)
     except (TypeError, ValueError):
         return '"shared" should be a query: two numbers, such as (1, 0).'
@@ -651,7 +653,7 @@ def is_order_blind(layer: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     return all(torch.allclose(layer(x[p]), layer(x)[p], atol=1e-5) for p in orders)
 
 
-ORDER = torch.tensor([2, 0, 3, 1, 6, 4, 7, 5])  # of eight; not its own inverse
+ORDER = torch.tensor([5, 0, 3, 7, 1, 6, 2, 4])  # of eight; not its own inverse
 
 
 def comparing(
@@ -690,6 +692,15 @@ BLIND = WriteFunction(
             "you compare sums, and a sum is the same in any order. Compare row by row.",
             lambda layer, x: torch.allclose(
                 layer(x[ORDER]).sum(0), layer(x).sum(0), atol=1e-4
+            ),
+        ),
+        Misconception(
+            "you compare the outputs in sorted order, so that any row may stand for "
+            "any other. Each must be the output of its own token.",
+            lambda layer, x: torch.allclose(
+                layer(x[ORDER]).sort(dim=0).values,
+                layer(x).sort(dim=0).values,
+                atol=1e-5,
             ),
         ),
         Misconception(
