@@ -15,6 +15,8 @@ CHOICES = {
     "small_outputs": ("Output matrices", {False: "full size", True: "smaller"}),
 }
 DEPTHS = [2, 4, 8, 16, 32]
+AT_FIRST = {"residual": True, "norm": "pre", "feed_forward": True}
+AT_FIRST |= {"small_outputs": False, "depth": 32}
 
 
 def number(text):
@@ -31,12 +33,11 @@ def choose(widget, name, value):
     box.select_option(label=next(t for t in texts if options[value] in t))
 
 
-def run_with(state, **setting):
-    return next(
-        run
-        for run in state["runs"]
-        if all(run[name] == value for name, value in setting.items())
-    )
+def run_with(state, **changed):
+    """The one run of a setting: the first one that the figure shows, and changes."""
+    setting = AT_FIRST | changed
+    (run,) = [r for r in state["runs"] if all(r[n] == setting[n] for n in setting)]
+    return run
 
 
 def check(widget, run):
@@ -90,14 +91,7 @@ def test_the_table_and_the_curves_hold_the_same_numbers(visit, host):
         widget = page.locator(".llm-block-parts")
         state = state_of(widget)
         choose(widget, "norm", "none")
-        run = run_with(
-            state,
-            residual=True,
-            norm="none",
-            feed_forward=True,
-            small_outputs=False,
-            depth=32,
-        )
+        run = run_with(state, norm="none")
         widget.locator("summary").click()
         rows = widget.locator("details tbody tr").all()
         for depth, row in enumerate(rows):
@@ -111,7 +105,7 @@ def test_the_table_and_the_curves_hold_the_same_numbers(visit, host):
 def test_the_curves_rise_where_the_numbers_do(visit):
     with visit(BLOCK) as page:
         widget = page.locator(".llm-block-parts")
-        run = run_with(state_of(widget), norm="pre", depth=32)
+        run = run_with(state_of(widget))
         for curve, name in zip(
             widget.locator("polyline").all(),
             ("size", "gradient", "likeness"),
@@ -132,7 +126,7 @@ def test_the_depth_follows_the_mouse(visit):
         drag(page, control, 0.26)
         depth = int(control.get_attribute("aria-valuetext"))
         assert depth in DEPTHS[:3]
-        check(widget, run_with(state_of(widget), norm="pre", depth=depth))
+        check(widget, run_with(state_of(widget), depth=depth))
 
 
 @pytest.mark.parametrize(
