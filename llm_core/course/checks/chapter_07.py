@@ -618,7 +618,7 @@ class ModelMaker:
     def __call__(self) -> nn.Module:
         """Return the network, and set the seed."""
         torch.manual_seed(0)
-        layers = nn.Linear(4, 16), nn.Tanh(), nn.Dropout(0.5), nn.Linear(16, 1)
+        layers = nn.Linear(2, 16), nn.Tanh(), nn.Dropout(0.5), nn.Linear(16, 1)
         return nn.Sequential(*layers).double()
 
     def __repr__(self) -> str:
@@ -632,10 +632,11 @@ class ModelMaker:
 
 
 def made_up(count: int) -> list[Batch]:
-    """Return batches of a simple task: the sum of four numbers."""
+    """Return batches of a simple task: the sum of two numbers."""
     generator = torch.Generator().manual_seed(1)
-    shape = (count, 6, 4)
+    shape = (count, 3, 2)
     inputs = torch.randn(shape, generator=generator, dtype=torch.float64)
+    inputs = inputs.round(decimals=1)
     return [(rows, rows.sum(dim=1, keepdim=True)) for rows in inputs]
 
 
