@@ -83,6 +83,14 @@ def test_the_page_gets_classic_scripts_from_the_same_source():
     assert not any("import(" in text or "fetch(" in text for text in files.values())
 
 
+@pytest.mark.parametrize("widget", ALL, ids=names)
+def test_no_name_is_declared_twice(widget):
+    """In a page the later one would win; in JupyterLab the script would not run."""
+    pattern = r"(?m)^(?:async )?(?:function\*?|const|let|class) (\w+)"
+    declared = re.findall(pattern, widget._esm)
+    assert sorted(set(declared)) == sorted(declared)
+
+
 def test_every_styled_class_is_written_whole_somewhere():
     """The book drops the style rules of names that no page and no script spells out."""
     files = widgets.page_files()

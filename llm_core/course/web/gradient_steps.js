@@ -8,13 +8,6 @@ const RATES = [0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30];
 const LEVELS = [0.02, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8];
 const CHART = { width: 300, height: 165, left: 30, top: 8, bottom: 20 };
 
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function softmax(logits) {
   const top = Math.max(...logits);
   const terms = logits.map((z) => Math.exp(z - top));
