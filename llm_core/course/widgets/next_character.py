@@ -18,10 +18,10 @@ Tables = Mapping[int, Mapping[str, Mapping[str, int]]]
 class NextCharacter(Widget):
     """What comes next in a story, for the counts of every order and for the oracle.
 
-    `tables[n]`, for every order n from 1 up, says how often each character followed each
-    context of n - 1 characters; before a story there are only line breaks. Of these the
-    page gets the contexts of this story, and mixes the orders as the chapter does: each
-    order counts the shorter one's distribution as `weight` observations of its own.
+    `tables[n]` says, for every order n from 1 up, how often each character followed
+    each context of n - 1 characters; before a story there are only line breaks. Of
+    these the page gets the contexts of this story. It mixes the orders as the chapter
+    does: each counts the shorter one's distribution as `weight` observations.
     """
 
     story = traitlets.Unicode().tag(sync=True)
