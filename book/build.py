@@ -31,6 +31,15 @@ FRONT_DOOR = """<!doctype html>
 <body><p><a href="book/intro.html">My Own LLM</a></p></body></html>
 """
 
+KERNEL = """
+# It would warn that nobody encrypts what it says to its own machine.
+get_config().IPKernelApp.log_level = "ERROR"
+# What a cell prints is sent when the cell is done: on a busy machine, a line that comes
+# in two pieces would be two lines on the page.
+from ipykernel.iostream import OutStream
+OutStream.flush_interval = 3600
+"""
+
 
 def main(arguments):
     if arguments not in ([], ["--clean"]):
@@ -50,9 +59,7 @@ def surroundings():
     """Return the environment in which notebooks run: the same for everyone."""
     profile = BUILD / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
-    # A kernel would warn that nobody encrypts what it says to its own machine.
-    quiet = 'get_config().IPKernelApp.log_level = "ERROR"\n'
-    (profile / "ipython_kernel_config.py").write_text(quiet, encoding="utf-8")
+    (profile / "ipython_kernel_config.py").write_text(KERNEL, encoding="utf-8")
     return {
         "LLM_CORE_STRICT": "1",  # a result outside its band fails
         "LLM_CORE_HOME": str(BUILD / "home"),  # not this reader's progress
