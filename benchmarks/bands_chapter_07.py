@@ -39,10 +39,10 @@ CONFIG = TrainConfig(
     warmup_steps=50,
     final_fraction=0.05,
 )
-LOOKS = (0, 30, 100, CONFIG.steps)
+LOOKS = (0, 100, CONFIG.steps)
 BANDS = {
     "first_loss_above_ln_v": "first held-out loss, above ln V (nats per token)",
-    "bits_per_character_after_30_steps": "held-out bits per character, after 30 steps",
+    "bits_per_character_after_100_steps": "held-out bits per character, after 100 steps",
     "bits_per_character_at_the_end": "held-out bits per character, after 700 steps",
 }
 
@@ -93,7 +93,7 @@ def measure(seed: int, fault: str = "", looks: tuple[int, ...] = LOOKS) -> dict:
             if report.step == max(looks):
                 break
     bits = {step: loss.bits_per_character for step, loss in losses.items()}
-    names = dict(zip((30, CONFIG.steps), list(BANDS)[1:], strict=True))
+    names = dict(zip((100, CONFIG.steps), list(BANDS)[1:], strict=True))
     return {
         "bits": bits,
         "first_loss_above_ln_v": losses[0].loss - log(tokenizer.vocab_size),
