@@ -35,9 +35,8 @@ def test_a_card_describes_the_model_and_the_recipe_beside_it(name):
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
     assert card["limits"] == recipe.limits
     assert card["purpose"] == recipe.purpose
-    assert card["training"] == json.loads(json.dumps(asdict(recipe.training)))
-    first = None if recipe.first is None else asdict(recipe.first)
-    assert card["first_training"] == json.loads(json.dumps(first))
+    phases = [{"lessons": p.lessons, **asdict(p.config)} for p in recipe.phases]
+    assert card["phases"] == json.loads(json.dumps(phases))
     assert tokenizer.vocab_size == model.config.vocab_size
     assert model.token_embedding.weight.dtype == torch.float32
 

@@ -31,25 +31,21 @@ def _shape(card: Card) -> str:
 
 
 def _training(card: Card) -> str:
-    data = card["data"]
-    text = (
-        f"{data['documents']:,} documents of the corpus “{data['corpus']}”, seed "
-        f"{data['seed']}."
-    )
-    phases = [phase for phase in (card["first_training"], card["training"]) if phase]
-    if card["first_lessons"]:
-        text += f" In the first of two phases: {card['first_lessons']}"
-    columns = ["first", "then"] if len(phases) == 2 else ["value"]
+    phases = card["phases"]
+    read = "\n".join(f"{n}. {phase['lessons']}" for n, phase in enumerate(phases, 1))
     rows = [
-        (f"`{key}`", *(str(phase[key]) for phase in phases)) for key in card["training"]
+        (f"`{key}`", *(str(phase[key]) for phase in phases))
+        for key in phases[0]
+        if key != "lessons"
     ]
+    columns = [f"phase {number}" for number in range(1, len(phases) + 1)]
     table = _table(("setting", *columns), rows)
-    seconds = (
+    made = (
         f"`make pretrained` makes it again; that took {card['cpu_seconds'] / 60:.0f} "
         f"minutes of processor time on {card['machine']} with Python {card['python']} "
         f"and PyTorch {card['torch']}."
     )
-    return f"{text}\n\n{table}\n\n{seconds}"
+    return f"It read, one after the other:\n\n{read}\n\n{table}\n\n{made}"
 
 
 def _measured(measured: Card) -> str:

@@ -14,11 +14,12 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from string import ascii_letters
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,6 +56,15 @@ from llm_core.trainer import TrainConfig, Trainer, evaluate
 Numbers = dict[str, Any]
 NUM_STORIES = 100_000
 NUM_SAMPLES = 200  # at each temperature
+CLOCK = "cpu_seconds.txt"  # beside a run: what it has taken so far
+
+
+class Phase(NamedTuple):
+    """A training, and what it reads."""
+
+    lessons: str  # in words, for the card
+    read: Callable[[Tokenizer], TokenStream]
+    config: TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +73,10 @@ class Recipe:
 
     purpose: str
     corpus: Callable[[int, int], Corpus]  # how many documents, of which seed
-    num_documents: int
     tokenizer: Tokenizer
     tokenizer_documents: int  # as many as it takes to count words well
     shape: Mapping[str, Any]  # of GPTConfig, without vocab_size
-    lessons: Callable[[Tokenizer], TokenStream] | None = None
-    first_lessons: str = ""  # what these are, for the card
-    first: TrainConfig | None = None  # with these lessons
-    training: TrainConfig  # with all documents
+    phases: tuple[Phase, ...]  # each goes on with the weights of the one before
     measure: Callable[[GPTModel, Tokenizer], Numbers]
     limits: str
 
@@ -80,27 +86,37 @@ def stories(count: int, seed: int) -> Corpus:
     return load_corpus("stories", num_stories=count, seed=seed)
 
 
-def full_stories(tokenizer: Tokenizer) -> TokenStream:
-    """Return the stories that ask for the most facts, with much weight on these.
+def all_stories(tokenizer: Tokenizer) -> TokenStream:
+    """Return the stories to learn from, each token counting once."""
+    return encode_corpus(stories(NUM_STORIES, 0), tokenizer)
+
+
+def facts_first(tokenizer: Tokenizer, weight: float, kinds: int) -> TokenStream:
+    """Return the stories that ask for at least so many kinds of fact, and weigh facts.
 
     One token in ten tells a fact that was set long before. Among the nine others its
-    lesson drowns for thousands of steps; and some kinds of fact are asked for in one
-    story of four only. So first come stories that ask for ten kinds, the most there
-    are in one, and their facts count thirty times. This makes facts too likely where a
-    story may go on in other ways: the rest of the training sets that right.
+    lesson drowns for thousands of steps; so it counts `weight` times. Some kinds of
+    fact are asked for in one story of four only, and would be learned last; ten kinds
+    are the most there are in one. Where a story may go on in other ways, a weight makes
+    facts too likely: a training without it sets that right.
     """
     chosen = [
         story
         for story in sample_stories(NUM_STORIES, seed=0)
-        if len({fact.name for fact in story.facts if fact.needs}) == 10
+        if len({fact.name for fact in story.facts if fact.needs}) >= kinds
     ]
     texts = tuple(story.text for story in chosen)
-    stream = encode_corpus(Corpus("full stories", texts, None), tokenizer)
+    stream = encode_corpus(Corpus("stories", texts, None), tokenizer)
     weights = np.ones(len(stream.ids), dtype=np.float32)
     for start, story in zip(stream.starts, chosen, strict=True):
         needed = needed_tokens(tokenizer, story)
-        weights[start + 1 : start + 1 + len(needed)][needed] = 30.0
+        weights[start + 1 : start + 1 + len(needed)][needed] = weight
     return replace(stream, weights=weights)
+
+
+def all_repeats(tokenizer: Tokenizer) -> TokenStream:
+    """Return the random documents to learn from."""
+    return encode_corpus(repeats(50_000, 0), tokenizer)
 
 
 def repeats(count: int, seed: int) -> Corpus:
@@ -182,7 +198,6 @@ RECIPES = {
             "model, it is this one."
         ),
         corpus=stories,
-        num_documents=NUM_STORIES,
         tokenizer=BPETokenizer(2048, special_tokens=(END_OF_TEXT,)),
         tokenizer_documents=5_000,
         shape={
@@ -197,13 +212,19 @@ RECIPES = {
             "qk_norm": True,
             "bias": False,
         },
-        lessons=full_stories,
-        first_lessons=(
-            "only stories that ask for ten kinds of fact, with each token that tells a "
-            "fact counting thirty times."
+        phases=(
+            Phase(
+                "those of 100,000 stories that ask for ten kinds of fact; a token that "
+                "tells one counts 30 times",
+                partial(facts_first, weight=30.0, kinds=10),
+                replace(_MUON, steps=2500, final_fraction=1.0),
+            ),
+            Phase(
+                "the 100,000 stories of seed 0",
+                all_stories,
+                replace(_MUON, steps=5000, seed=1, schedule="cosine"),
+            ),
         ),
-        first=replace(_MUON, steps=2500, final_fraction=1.0),
-        training=replace(_MUON, steps=5000, seed=1, schedule="cosine"),
         measure=measure_stories,
         limits=(
             "It tells the stories of this course and nothing else: it has seen about a "
@@ -217,7 +238,6 @@ RECIPES = {
             "and continues a stretch that it has seen."
         ),
         corpus=repeats,
-        num_documents=50_000,
         tokenizer=CharacterTokenizer(special_tokens=(END_OF_TEXT,)),
         tokenizer_documents=100,
         shape={
@@ -228,7 +248,13 @@ RECIPES = {
             "positions": "rotary",
             "feed_forward": "none",
         },
-        training=replace(_MUON, steps=4000, batch_size=32, schedule="cosine"),
+        phases=(
+            Phase(
+                "50,000 documents of random letters, seed 0",
+                all_repeats,
+                replace(_MUON, steps=4000, batch_size=32, schedule="cosine"),
+            ),
+        ),
         measure=measure_repeats,
         limits=(
             "It has two layers of attention and nothing else, and reads English "
@@ -239,55 +265,54 @@ RECIPES = {
 
 
 def train(name: str, folder: Path) -> float:
-    """Train by a recipe, or take the run in `folder` up again, and save it there.
+    """Train by a recipe, or take its runs in `folder` up again, and save them there.
 
-    Returns the seconds of processor time that this took.
+    Returns the seconds of processor time that it all took.
     """
-    recipe, started = RECIPES[name], process_time()
-    corpus = recipe.corpus(recipe.num_documents, 0)
+    recipe, seconds = RECIPES[name], 0.0
     tokenizer = recipe.tokenizer
-    tokenizer.train(corpus.documents[: recipe.tokenizer_documents])
-    stream = encode_corpus(corpus, tokenizer)
+    tokenizer.train(recipe.corpus(recipe.tokenizer_documents, 0).documents)
     validation = encode_corpus(recipe.corpus(200, 1), tokenizer)
     torch.manual_seed(0)
     model = GPTModel(GPTConfig(vocab_size=tokenizer.vocab_size, **recipe.shape))
-    if recipe.first is not None and recipe.lessons is not None:
-        lessons, first = (
-            recipe.lessons(tokenizer),
-            folder.with_name(f"{folder.name}-first"),
-        )
-        model = run(model, lessons, validation, recipe.first, tokenizer, first)
-    run(model, stream, validation, recipe.training, tokenizer, folder)
-    return process_time() - started
+    for number, phase in enumerate(recipe.phases, 1):
+        place = folder / f"phase-{number}"
+        model = run(model, phase, validation, tokenizer, place)
+        seconds += float((place / CLOCK).read_text(encoding="utf-8"))
+    return seconds
 
 
 def run(
     model: GPTModel,
-    stream: TokenStream,
+    phase: Phase,
     validation: TokenStream,
-    config: TrainConfig,
     tokenizer: Tokenizer,
     folder: Path,
 ) -> GPTModel:
-    """Run a training to its end from where `folder` has it, and return its model."""
+    """Run a phase to its end from where `folder` has it, and return its model."""
+    clock, started = folder / CLOCK, process_time()
+    before = float(clock.read_text(encoding="utf-8")) if clock.exists() else 0.0
+    stream = phase.read(tokenizer)
     if snapshots(folder):
         trainer = Trainer.resume(folder, stream, validation)
     else:
-        trainer = Trainer(model, stream, validation, config)
-    with tqdm(total=config.steps, initial=trainer.step, unit="step") as bar:
+        trainer = Trainer(model, stream, validation, phase.config)
+    with tqdm(total=phase.config.steps, initial=trainer.step, unit="step") as bar:
         for report in trainer.run():
             bar.update()
             if report.evaluation is not None:
                 bits = report.evaluation.bits_per_character
                 bar.write(f"step {report.step}: {bits:.4f} bits per character")
                 trainer.save(folder, tokenizer)
+                spent = before + process_time() - started
+                clock.write_text(f"{spent:.0f}\n", encoding="utf-8")
     return trainer.model
 
 
 def ship(name: str, folder: Path, seconds: float) -> None:
     """Write the model of a run into the package, in half precision, and its card."""
     recipe, target = RECIPES[name], PRETRAINED / name
-    model, tokenizer = load_checkpoint(folder)
+    model, tokenizer = load_checkpoint(folder / f"phase-{len(recipe.phases)}")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     write_snapshot(target, model.half(), tokenizer, TrainingState())
@@ -296,14 +321,10 @@ def ship(name: str, folder: Path, seconds: float) -> None:
         "purpose": recipe.purpose,
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": asdict(model.config),
-        "data": {
-            "corpus": recipe.corpus.__name__,
-            "documents": recipe.num_documents,
-            "seed": 0,
-        },
-        "first_training": None if recipe.first is None else asdict(recipe.first),
-        "first_lessons": recipe.first_lessons,
-        "training": asdict(recipe.training),
+        "phases": [
+            {"lessons": phase.lessons, **asdict(phase.config)}
+            for phase in recipe.phases
+        ],
         "cpu_seconds": round(seconds),
         "machine": platform.machine(),
         "python": platform.python_version(),
