@@ -16,6 +16,7 @@ from llm_core.course.checks.judge import Misconception, Predict, WriteFunction
 
 EPSILON = 1e-5
 FOUR = torch.tensor([[[3.0, 5.0, 5.0, 11.0]]])  # mean 6, variance 9
+PAIR = torch.tensor([[[3.0, 5.0, 5.0, 11.0], [5.0, 5.0, 9.0, 9.0]]])
 TEXT = torch.tensor(
     [
         [[1.0, 2.0, 4.0, 9.0], [0.0, 8.0, 0.0, 0.0], [3.0, 5.0, 5.0, 11.0]],
@@ -86,7 +87,7 @@ MEND = WriteFunction(
     "norms each position of x over its channels, then applies gain and bias",
     layer_norm,
     cases=[
-        (FOUR, ONES, ZEROS),
+        (PAIR, ONES, ZEROS),
         (TEXT, ONES, ZEROS),
         (TEXT, GAIN, BIAS),
         (FOUR / 1000, ONES, ZEROS),
