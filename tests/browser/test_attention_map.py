@@ -61,6 +61,31 @@ def test_the_attention_map_has_a_table_twin(intro):
     assert cells.count() == sum(len(row) for row in weights)
 
 
+def test_the_table_twin_follows_the_head(intro):
+    widget = intro.locator(".llm-attention-map")
+    weights = state_of(widget)["weights"]
+    press(widget.locator("summary"), "Enter")
+    widget.locator(".llm-head").last.click()
+    last = widget.locator("details tbody tr").last.locator("td").all_text_contents()
+    assert [float(cell) for cell in last] == pytest.approx(
+        [100 * weight for weight in weights[-1][-1][-1]], abs=0.051
+    )
+
+
+def test_a_cell_of_the_map_says_what_it_is_and_can_be_chosen(intro):
+    widget = intro.locator(".llm-attention-map")
+    state = state_of(widget)
+    reader, read = len(state["tokens"]) - 2, 1
+    cell = widget.locator(".llm-map rect[style]").nth(reader * (reader + 1) // 2 + read)
+    cell.hover()
+    names = [visible(token) for token in state["tokens"]]
+    share = 100 * state["weights"][state["layer"]][state["head"]][reader][read]
+    said = widget.locator(".llm-map > title").text_content()
+    assert said == f"{names[reader]} reads {names[read]}: {share:.1f} %"
+    cell.click()
+    check_focus(widget, state["layer"], state["head"], reader)
+
+
 def check_heads(widget, focus):
     """Every head has a button with the token it reads most at the token in focus."""
     state = state_of(widget)

@@ -131,39 +131,3 @@ def test_the_discs_show_the_weights(widget):
     discs = widget.locator(".llm-key circle").all()
     radii = [float(disc.get_attribute("r")) for disc in discs]
     assert radii == pytest.approx((3 + 20 * weights.sqrt()).tolist(), abs=0.051)
-
-
-def heads_on_show(widget):
-    rows = widget.locator(".llm-heads tbody tr").all()
-    return [row.locator("button").all() for row in rows]
-
-
-def check_heads(widget, focus):
-    """Every head's button names the token that it reads most at the one in focus."""
-    state = state_of(widget)
-    for layer, buttons in zip(state["weights"], heads_on_show(widget), strict=True):
-        for head, button in zip(layer, buttons, strict=True):
-            row = head[focus]
-            best = max(range(len(row)), key=lambda i: (row[i], -i))
-            token = state["tokens"][best].replace(" ", "␣").replace("\n", "↵")
-            shown = button.text_content()
-            assert shown.startswith(token)
-            share = float(shown.removeprefix(token).removesuffix(" %"))
-            assert share == pytest.approx(100 * row[best], abs=0.051)
-
-
-def test_all_heads_of_a_token_stand_side_by_side(visit, host):
-    with visit(ATTENTION, host) as page:
-        widget = page.locator(".llm-attention-map")
-        state = state_of(widget)
-        check_heads(widget, state["focus"])
-        press(slider(widget, "Reading token"), "ArrowLeft", 30)
-        check_heads(widget, state["focus"] - 30)
-        button = heads_on_show(widget)[2][1]
-        button.click()
-        assert button.get_attribute("aria-pressed") == "true"
-        assert widget.get_by_role("combobox", name="Layer").input_value() == "2"
-        assert widget.get_by_role("combobox", name="Head").input_value() == "1"
-        widget.get_by_role("combobox", name="Layer").select_option(index=0)
-        assert heads_on_show(widget)[0][1].get_attribute("aria-pressed") == "true"
-        assert button.get_attribute("aria-pressed") == "false"

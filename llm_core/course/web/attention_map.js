@@ -23,6 +23,7 @@ function render({ model, el }) {
   const named = tokens.length <= LEGIBLE;
   const map = svg("svg", { class: "llm-map", viewBox: `0 0 ${size + (named ? 70 : 0)} ${size}`,
     role: "img" });
+  const tip = svg("title", {});
   const twin = element("div", { class: "llm-scroll", tabindex: "0", role: "region",
     "aria-label": "The attention map as a table" });
 
@@ -42,18 +43,38 @@ function render({ model, el }) {
       "one row for each reading token, one column for each token it reads.");
     const names = tokens.slice(0, named ? LEGIBLE : 0).map((token, i) => svg("text",
       { x: (i + 1) * CELL + 4, y: (i + 0.7) * CELL, "aria-hidden": "true" }, visible(token)));
-    map.replaceChildren(...names, ...head().flatMap((row, i) => row.map((weight, j) => {
-      const cell = svg("rect", { x: j * CELL, y: i * CELL, width: CELL - 1, height: CELL - 1 },
-        svg("title", {}, `${visible(tokens[i])} reads ${visible(tokens[j])}: ${percent(weight)}`));
+    map.replaceChildren(tip, ...names, ...head().flatMap((row, i) => row.map((weight, j) => {
+      const cell = svg("rect", { x: j * CELL, y: i * CELL, width: CELL - 1, height: CELL - 1 });
       shade(cell, weight);
-      cell.addEventListener("click", () => focus(i));
       return cell;
     })));
     map.append(svg("rect", { class: "llm-map-focus", height: CELL - 1 }));
+    if (twin.hasChildNodes()) drawTwin();
+  }
+
+  // A long text's table is thousands of cells: it is made when somebody opens it.
+  function drawTwin() {
     twin.replaceChildren(tableOf("Rows read columns; in percent",
       ["", ...tokens.map(visible)],
       head().map((row, i) => [visible(tokens[i]), ...row.map((w) => (100 * w).toFixed(1))])));
   }
+
+  // The reader and the token read of the cell under the pointer; nothing beside a cell.
+  function cellAt(event) {
+    if (event.target.tagName !== "rect") return [];
+    const [i, j] = ["y", "x"].map((name) => event.target.getAttribute(name) / CELL);
+    return [i, j];
+  }
+
+  map.addEventListener("click", (event) => {
+    const [i] = cellAt(event);
+    if (i !== undefined) focus(i);
+  });
+  map.addEventListener("pointerover", (event) => {
+    const [i, j] = cellAt(event);
+    tip.textContent = i === undefined ? ""
+      : `${visible(tokens[i])} reads ${visible(tokens[j])}: ${percent(head()[i][j])}`;
+  });
 
   const most = (row) => [...row.keys()].sort((a, b) => row[b] - row[a] || a - b);
 
@@ -110,6 +131,8 @@ function render({ model, el }) {
     showFocus();
   }
 
+  const summary = control("summary", {}, "The same map as a table");
+  summary.addEventListener("click", drawTwin);
   for (const trait of ["layer", "head"]) model.on(`change:${trait}`, showHead);
   model.on("change:focus", showFocus);
   el.append(
@@ -122,7 +145,7 @@ function render({ model, el }) {
       choice(model, "head", { label: "Head", options: numbers(weights[0].length) })),
     heads,
     map,
-    element("details", {}, control("summary", {}, "The same map as a table"), twin));
+    element("details", {}, summary, twin));
   showHead();
 }
 
