@@ -17,7 +17,7 @@ from llm_core.course.quote import NOTEBOOKS, Chapter
 STACK_SEEDS = (2, 1, 3, 4, 5)  # the notebook's own first
 TRAINING_SEEDS = (0, 1, 2, 3, 4)
 # The cells that define what is needed here, by their ids.
-CELLS = {"imports", "draw", "likeness-code", "flow", "measure", "naive-norm"}
+CELLS = {"imports", "draw", "likeness-code", "flow", "measure"}
 CELLS |= {"ff-agrees", "naive-ff", "measure-all", "text", "tiny-model", "train"}
 LOSSES: dict[str, dict[str, Any]] = {
     "loss_replaced": {"residual": False, "norm": "pre"},
