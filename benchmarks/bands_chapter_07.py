@@ -117,7 +117,8 @@ def main() -> None:
         print(f"# seed {seed}: {runs[-1]['bits']}, {spent:.0f} CPU seconds", flush=True)
     for name, text in BANDS.items():
         values = [run[name] for run in runs]
-        middle, half = fmean(values), max(3 * stdev(values), 0.01 * fmean(values))
+        middle = (min(values) + max(values)) / 2
+        half = max(1.5 * stdev(values), 0.01 * fmean(values))
         print(f"\n[chapter_07.{name}]")
         print(f'text = "{text}"')
         print(f"low = {middle - half:.4f}")
