@@ -44,7 +44,7 @@ from llm_core.evaluation import (
 )
 from llm_core.generation import SamplingConfig
 from llm_core.model import GPTConfig, GPTModel
-from llm_core.stories import sample_stories
+from llm_core.stories import Story, sample_stories
 from llm_core.tokenizer import (
     END_OF_TEXT,
     BPETokenizer,
@@ -91,24 +91,47 @@ def all_stories(tokenizer: Tokenizer) -> TokenStream:
     return encode_corpus(stories(NUM_STORIES, 0), tokenizer)
 
 
-def facts_first(tokenizer: Tokenizer, weight: float, kinds: int) -> TokenStream:
-    """Return the stories that ask for at least so many kinds of fact, and weigh facts.
+def asks_for_much(story: Story) -> bool:
+    """Tell whether a story asks for ten kinds of fact, the most there are in one.
+
+    Some kinds are asked for in one story of four only, and would be learned last.
+    """
+    return len({fact.name for fact in story.facts if fact.needs}) >= 10
+
+
+def sets_traps(story: Story) -> bool:
+    """Tell whether a story says a wrong place, and lets somebody else say the colour.
+
+    The helper tells the place, then the hero guesses another one; and the one who is
+    blamed speaks of "your red kite". A model that has learned easier stories says the
+    wrong place half of the time, and always the same colour.
+    """
+    wrong_place = other_voice = False
+    for fact in story.facts:
+        for need in fact.needs:
+            since = story.text[fact.set_at + len(fact.value) : need.position]
+            if fact.name == "place":
+                wrong_place |= any(value in since for value in need.alternatives)
+            elif fact.name == "colour":
+                other_voice |= since.endswith(" your ")
+    return wrong_place and other_voice
+
+
+def facts_first(
+    tokenizer: Tokenizer, chosen: Callable[[Story], bool], weight: float
+) -> TokenStream:
+    """Return the chosen ones among the stories, and weigh facts.
 
     One token in ten tells a fact that was set long before. Among the nine others its
-    lesson drowns for thousands of steps; so it counts `weight` times. Some kinds of
-    fact are asked for in one story of four only, and would be learned last; ten kinds
-    are the most there are in one. Where a story may go on in other ways, a weight makes
-    facts too likely: a training without it sets that right.
+    lesson drowns for thousands of steps; so it counts `weight` times. Where a story may
+    go on in other ways, a weight makes facts too likely: a training without it sets
+    that right.
     """
-    chosen = [
-        story
-        for story in sample_stories(NUM_STORIES, seed=0)
-        if len({fact.name for fact in story.facts if fact.needs}) >= kinds
-    ]
-    texts = tuple(story.text for story in chosen)
+    lessons = [story for story in sample_stories(NUM_STORIES, seed=0) if chosen(story)]
+    texts = tuple(story.text for story in lessons)
     stream = encode_corpus(Corpus("stories", texts, None), tokenizer)
     weights = np.ones(len(stream.ids), dtype=np.float32)
-    for start, story in zip(stream.starts, chosen, strict=True):
+    for start, story in zip(stream.starts, lessons, strict=True):
         needed = needed_tokens(tokenizer, story)
         weights[start + 1 : start + 1 + len(needed)][needed] = weight
     return replace(stream, weights=weights)
@@ -216,13 +239,19 @@ RECIPES = {
             Phase(
                 "those of 100,000 stories that ask for ten kinds of fact; a token that "
                 "tells one counts 30 times",
-                partial(facts_first, weight=30.0, kinds=10),
+                partial(facts_first, chosen=asks_for_much, weight=30.0),
                 replace(_MUON, steps=2500, final_fraction=1.0),
+            ),
+            Phase(
+                "those that say a wrong place, and in which somebody else says the "
+                "colour; a token that tells a fact counts 30 times",
+                partial(facts_first, chosen=sets_traps, weight=30.0),
+                replace(_MUON, steps=1200, seed=2, final_fraction=1.0),
             ),
             Phase(
                 "the 100,000 stories of seed 0",
                 all_stories,
-                replace(_MUON, steps=5000, seed=1, schedule="cosine"),
+                replace(_MUON, steps=6000, seed=1, schedule="cosine"),
             ),
         ),
         measure=measure_stories,

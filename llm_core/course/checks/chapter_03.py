@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,8 +16,8 @@ from torch import Tensor
 from llm_core.course.checks.judge import (
     Misconception,
     Predict,
-    Verdict,
     WriteFunction,
+    WriteTraining,
 )
 
 # --- 03.1: what the gradient will be --------------------------------------------------
@@ -566,16 +565,6 @@ def unmoved(
 
 
 TEXT = torch.tensor([0, 1, 2, 1, 0, 1, 1, 2, 0, 1, 2, 2])
-
-
-@dataclass(frozen=True)
-class WriteTraining(WriteFunction):
-    """An exercise whose answers may use torch.optim, which is slow to load."""
-
-    def judge(self, answer: Any) -> Verdict:
-        """Load it before the clock runs: to be stopped amid an import breaks it."""
-        torch.optim.SGD([torch.zeros(1)])
-        return super().judge(answer)
 
 
 MEND = WriteTraining(

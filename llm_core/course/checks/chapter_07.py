@@ -10,7 +10,12 @@ from operator import itemgetter
 import torch
 from torch import Tensor, nn
 
-from llm_core.course.checks.judge import Misconception, Predict, WriteFunction
+from llm_core.course.checks.judge import (
+    Misconception,
+    Predict,
+    WriteFunction,
+    WriteTraining,
+)
 
 # --- 07.1: bits per character ---------------------------------------------------------
 
@@ -166,7 +171,7 @@ def faulty(fault: str) -> Callable[..., Step]:
     return act
 
 
-ADAMW = WriteFunction(
+ADAMW = WriteTraining(
     "One step of AdamW",
     "makes one step of AdamW",
     adamw,
@@ -552,7 +557,7 @@ def accumulate(gradients: Gradients, num_targets: list[int]) -> list[float]:
     return combine(gradients, [count / total for count in num_targets])
 
 
-ACCUMULATE = WriteFunction(
+ACCUMULATE = WriteTraining(
     "Accumulate unequal pieces",
     "gives the gradient of the mean over all targets",
     accumulate,
@@ -674,7 +679,7 @@ def train_with(fault: str) -> Callable[..., list[float]]:
 
 
 *TRAINING, HELD_OUT = made_up(5)
-LOOP = WriteFunction(
+LOOP = WriteTraining(
     "Mend the loop",
     "trains with dropout, measures without, and lets each batch speak for itself",
     loop,

@@ -286,6 +286,18 @@ class WriteFunction:
         return here
 
 
+@dataclass(frozen=True)
+class WriteTraining(WriteFunction):
+    """An exercise whose answers may use torch.optim, which is slow to load."""
+
+    def judge(self, answer: Any) -> Verdict:
+        """Load it before the clock runs: to be stopped amid an import breaks it."""
+        import torch  # here, as the early chapters need none of it
+
+        torch.optim.SGD([torch.zeros(1)])
+        return super().judge(answer)
+
+
 def compare(
     hint: str,
     arguments: tuple[Any, ...],
