@@ -12,6 +12,9 @@ READY := $(VENV)/.ready
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS)
 PYTEST = $(BIN)/python -X warn_default_encoding -W error::EncodingWarning -m pytest
 
+# Tests run on all cores; ARGS=-n0 runs them one after the other, as a debugger needs it.
+PARALLEL = --numprocesses auto --maxprocesses 4 --dist worksteal
+
 # Versions that were tested together. `make setup CONSTRAINTS=` takes the newest ones that
 # pyproject.toml allows instead.
 CONSTRAINTS ?= constraints.txt
@@ -62,10 +65,10 @@ book-clean: $(READY) ## the same from nothing: every notebook is executed again
 	$(BIN)/python book/build.py --clean
 
 test: lint types quotes ## run every check that needs no browser
-	$(PYTEST) $(ARGS)
+	$(PYTEST) $(PARALLEL) $(ARGS)
 
 test-browser: $(READY) ## look at the built pages in a real browser (after make book)
-	$(PYTEST) tests/browser $(ARGS)
+	$(PYTEST) $(PARALLEL) tests/browser $(ARGS)
 
 test-lab: $(READY) ## open notebooks in a real JupyterLab and move their widgets
 	$(PYTEST) tests/lab $(ARGS)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,16 @@ os.environ["MPLBACKEND"] = "agg"
 OWN = tempfile.TemporaryDirectory(prefix="llm-core-", ignore_cleanup_errors=True)
 os.environ["LLM_CORE_HOME"] = str(Path(OWN.name, "home"))
 os.environ["LLM_CORE_CACHE"] = str(Path(OWN.name, "cache"))
+
+# The workers of pytest-xdist do not inherit -X, so it travels to them, and no further.
+ENCODINGS = "PYTHONWARNDEFAULTENCODING"
+os.environ.pop(ENCODINGS, None)
+
+
+def pytest_configure(config):
+    here = not hasattr(config, "workerinput")
+    if here and sys.flags.warn_default_encoding and config.getoption("numprocesses"):
+        os.environ[ENCODINGS] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,11 @@
 const WORDS = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 // A token is a string with one character for each of its bytes.
-const bytesOf = (token) => Uint8Array.from(token, (character) => character.charCodeAt(0));
+function bytesOf(token) {
+  const bytes = new Uint8Array(token.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = token.charCodeAt(i);
+  return bytes;
+}
 
 class PageTokenizer {
   constructor({ kind, tokens, merges, special }) {
@@ -62,23 +66,41 @@ class PageTokenizer {
 
 // --- model: llm_core.attention and llm_core.model -----------------------------------------
 
-// matrix (rows, columns) times vector (columns,), into `out` (rows,).
-function multiply(matrix, vector, out, bias) {
+// matrix (rows, columns) times vector (columns,), into `out` (rows,). Four rows at once:
+// a number of the vector is fetched once for all four, and four sums grow side by side.
+// The matrix may begin anywhere in a larger array.
+function multiply(matrix, vector, out, bias, start = 0) {
   const columns = vector.length;
-  for (let row = 0, at = 0; row < out.length; row++) {
-    let a = 0, b = 0, c = 0, d = 0; // four sums at once: the processor does not wait
-    const end = at + columns - 3;
-    let i = 0;
-    for (; at < end; at += 4, i += 4) {
-      a += matrix[at] * vector[i];
-      b += matrix[at + 1] * vector[i + 1];
-      c += matrix[at + 2] * vector[i + 2];
-      d += matrix[at + 3] * vector[i + 3];
+  const rows = out.length;
+  let row = 0;
+  for (; row + 3 < rows; row += 4) {
+    const first = start + row * columns;
+    const second = first + columns, third = second + columns, fourth = third + columns;
+    let a = 0, b = 0, c = 0, d = 0;
+    for (let i = 0; i < columns; i++) {
+      const x = vector[i];
+      a += matrix[first + i] * x;
+      b += matrix[second + i] * x;
+      c += matrix[third + i] * x;
+      d += matrix[fourth + i] * x;
     }
-    for (; i < columns; at++, i++) a += matrix[at] * vector[i];
-    out[row] = a + b + c + d + (bias ? bias[row] : 0);
+    out[row] = a;
+    out[row + 1] = b;
+    out[row + 2] = c;
+    out[row + 3] = d;
   }
+  for (; row < rows; row++) {
+    const first = start + row * columns;
+    let sum = 0;
+    for (let i = 0; i < columns; i++) sum += matrix[first + i] * vector[i];
+    out[row] = sum;
+  }
+  if (bias) add(out, bias);
   return out;
+}
+
+function add(x, y) {
+  for (let i = 0; i < x.length; i++) x[i] += y[i];
 }
 
 // Normalize a stretch of a vector: LayerNorm, or RMSNorm where `centre` is false.
@@ -92,6 +114,16 @@ function normalize(x, start, size, { centre, epsilon, weight, bias }, out) {
     out[start + i] = (x[start + i] - mean) * scale * weight[i] + (bias ? bias[i] : 0);
   }
   return out;
+}
+
+// The rows of a matrix, each taken as often as its weight says, summed into `out`.
+function mix(matrix, weights, out, start) {
+  const columns = out.length;
+  for (let row = 0; row < weights.length; row++) {
+    const weight = weights[row];
+    const first = start + row * columns;
+    for (let i = 0; i < columns; i++) out[i] += weight * matrix[first + i];
+  }
 }
 
 // Turn the pairs of channels (i, i + D / 2) of each head by the angles of a position.
@@ -115,10 +147,18 @@ const ACTIVATIONS = {
 };
 
 function softmax(scores) {
-  const top = scores.reduce((a, b) => Math.max(a, b));
-  const terms = Float64Array.from(scores, (score) => Math.exp(score - top));
-  const sum = terms.reduce((a, b) => a + b);
-  return terms.map((term) => term / sum);
+  const top = largest(scores);
+  const p = new Float64Array(scores.length);
+  let sum = 0;
+  for (let i = 0; i < p.length; i++) sum += p[i] = Math.exp(scores[i] - top);
+  for (let i = 0; i < p.length; i++) p[i] /= sum;
+  return p;
+}
+
+function largest(scores) {
+  let top = -Infinity;
+  for (let i = 0; i < scores.length; i++) if (scores[i] > top) top = scores[i];
+  return top;
 }
 
 class PageModel {
@@ -130,6 +170,7 @@ class PageModel {
     this.readers = this.num_heads / this.num_kv_heads; // query heads for each key head
   }
 
+  // Keys and values that were read: those of a head lie together, one row a position.
   newCache() {
     const size = this.max_seq_len * this.num_kv_heads * this.headDim;
     const layers = Array.from({ length: this.num_layers },
@@ -184,25 +225,24 @@ class PageModel {
   }
 
   attend(x, name, cache, layer) {
-    const { headDim: D, num_kv_heads: K } = this;
+    const { headDim: D, max_seq_len: limit } = this;
     const { keys, values } = cache.layers[layer];
     const at = cache.length;
-    keys.set(this.heads(x, name, "key", at), at * K * D);
-    values.set(this.linear(x, `${name}value`), at * K * D);
+    const newKeys = this.heads(x, name, "key", at);
+    const newValues = this.linear(x, `${name}value`);
+    for (let head = 0; head < this.num_kv_heads; head++) {
+      const own = [head * D, (head + 1) * D];
+      keys.set(newKeys.subarray(...own), (head * limit + at) * D);
+      values.set(newValues.subarray(...own), (head * limit + at) * D);
+    }
     const queries = this.heads(x, name, "query", at);
+    for (let i = 0; i < queries.length; i++) queries[i] /= Math.sqrt(D);
     const mixed = new Float32Array(queries.length);
     for (let head = 0; head < this.num_heads; head++) {
-      const own = Math.floor(head / this.readers) * D; // where this head's keys begin
-      const scores = new Float32Array(at + 1);
-      for (let s = 0; s <= at; s++) {
-        let score = 0;
-        for (let i = 0; i < D; i++) score += queries[head * D + i] * keys[s * K * D + own + i];
-        scores[s] = score / Math.sqrt(D);
-      }
-      const weights = softmax(scores);
-      for (let s = 0; s <= at; s++) {
-        for (let i = 0; i < D; i++) mixed[head * D + i] += weights[s] * values[s * K * D + own + i];
-      }
+      const start = Math.floor(head / this.readers) * limit * D; // where its keys begin
+      const query = queries.subarray(head * D, (head + 1) * D);
+      const weights = softmax(multiply(keys, query, new Float32Array(at + 1), null, start));
+      mix(values, weights, mixed.subarray(head * D, (head + 1) * D), start);
     }
     return this.linear(mixed, `${name}output`);
   }
@@ -216,10 +256,6 @@ class PageModel {
   }
 }
 
-function add(x, y) {
-  for (let i = 0; i < x.length; i++) x[i] += y[i];
-}
-
 // --- sampling: llm_core.generation --------------------------------------------------------
 
 const OUT = -Infinity;
@@ -227,28 +263,39 @@ const OUT = -Infinity;
 // Apply the filters in their order to a copy of the logits. A setting that is null, or a
 // penalty of 1, changes nothing; equal logits rank by their id.
 function filterLogits(logits, ids, { temperature, top_k, top_p, min_p, repetition_penalty }) {
-  let z = Float64Array.from(logits);
+  const z = Float64Array.from(logits);
   for (const id of new Set(ids)) {
     z[id] = logits[id] > 0 ? logits[id] / repetition_penalty : logits[id] * repetition_penalty;
   }
-  if (temperature < 1e-6) top_k = 1;
-  else z = z.map((value) => value / temperature);
-  if (top_k === null && (top_p === null || top_p === 1) && min_p === null) return z;
-  const ranked = [...z.keys()].sort((a, b) => z[b] - z[a] || a - b);
-  if (top_k !== null) for (const id of ranked.slice(top_k)) z[id] = OUT;
-  if (top_p !== null && top_p < 1) {
-    const p = softmax(z);
-    let before = 0;
-    for (const [rank, id] of ranked.entries()) {
-      if (rank > 0 && before >= top_p) z[id] = OUT;
-      before += p[id];
-    }
-  }
+  if (temperature < 1e-6) keepLargest(z, 1);
+  else for (let id = 0; id < z.length; id++) z[id] /= temperature;
+  if (top_k !== null) keepLargest(z, top_k);
+  if (top_p !== null && top_p < 1) keepLargest(z, nucleusSize(z, top_p));
   if (min_p !== null) {
-    const top = z[ranked[0]];
-    for (const id of ranked) if (Math.exp(z[id] - top) < min_p) z[id] = OUT;
+    const top = largest(z);
+    for (let id = 0; id < z.length; id++) if (Math.exp(z[id] - top) < min_p) z[id] = OUT;
   }
   return z;
+}
+
+// Take all but so many of the largest out.
+function keepLargest(z, count) {
+  if (count >= z.length) return;
+  const bound = z.slice().sort()[z.length - count];
+  let room = count; // for those that are as large as the bound
+  for (let id = 0; id < z.length; id++) if (z[id] > bound) room -= 1;
+  for (let id = 0; id < z.length; id++) {
+    if (z[id] < bound || (z[id] === bound && --room < 0)) z[id] = OUT;
+  }
+}
+
+// How many of the likeliest it takes to hold a share of all chances; one at least.
+function nucleusSize(z, share) {
+  const rising = softmax(z).sort();
+  let mass = 0;
+  let size = 0;
+  do mass += rising[rising.length - ++size]; while (mass < share && size < rising.length);
+  return size;
 }
 
 // Draw an id, with a number of 0 to 1 for chance.
@@ -317,7 +364,10 @@ function unpack(layout, buffer) {
     const scales = new Float32Array(buffer, at, rows);
     const whole = new Int8Array(buffer, at + 4 * rows, rows * columns);
     at += 4 * rows + 4 * Math.ceil((rows * columns) / 4);
-    tensors[name] = Float32Array.from(whole, (value, i) => value * scales[Math.floor(i / columns)]);
+    const tensor = tensors[name] = new Float32Array(rows * columns);
+    for (let row = 0, i = 0; row < rows; row++) {
+      for (const end = i + columns; i < end; i++) tensor[i] = whole[i] * scales[row];
+    }
   }
   return tensors;
 }
