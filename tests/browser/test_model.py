@@ -121,13 +121,42 @@ def test_greedy_ids_are_equal_also_past_the_last_position(page, shape):
         """(prompt) => {
             const writer = new llm.Writer(now.model, prompt);
             for (let i = 0; i < 40; i++) {
-                writer.push(writer.logits.indexOf(Math.max(...writer.logits)));
+                const { logits } = writer;
+                writer.push(logits.indexOf(Math.max(...logits)));
             }
             return writer.ids;
         }""",
         prompt,
     )
     assert ids == expected[0].tolist()
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 40])
+def test_a_text_taken_back_and_written_anew_has_the_scores_of_a_new_one(page, length):
+    """Whatever was there before, and whether or not it was longer than the context."""
+    model = random_model(seed=3)
+    load(page, model, trained_tokenizer())
+    rng = random.Random(length)
+    ids = rng.choices(range(300), k=length)
+    expected = generate(quantized(model), torch.tensor([ids]), 20, temperature=0.0)
+    for before in (0, 3, 16, 30, 60):
+        shared = min(before, rng.randint(1, length))
+        other = ids[:shared] + rng.choices(range(300), k=before - shared)
+        written = page.evaluate(
+            """([before, prompt, there]) => {
+                const { model } = now;
+                const best = (z) => z.indexOf(Math.max(...z));
+                const writer = new llm.Writer(model, before);
+                for (let i = 0; i < 9; i++) writer.push(best(writer.logits));
+                writer.rewrite(prompt);
+                for (let i = 0; i < 20; i++) writer.push(best(writer.logits));
+                writer.cut(prompt.length + there);
+                for (let i = there; i < 20; i++) writer.push(best(writer.logits));
+                return writer.ids;
+            }""",
+            [other or [0], ids, rng.randint(0, 20)],
+        )
+        assert written == expected[0].tolist()
 
 
 @pytest.mark.parametrize("kind", ["bpe", "characters"])
@@ -197,15 +226,18 @@ def test_draws_follow_the_distribution_and_the_seed(page):
     assert drawn != page.evaluate(draws, [p, 8])
     counts = [drawn.count(id) for id in range(4)]
     assert counts[1] == 0
-    # Pearson's chi-squared, 2 degrees of freedom: above 13.8 in one of a thousand.
-    assert (
-        sum(
-            (c - 20000 * q) ** 2 / (20000 * q)
-            for c, q in zip(counts, p, strict=True)
-            if q
-        )
-        < 13.8
-    )
+    assert fits(p, counts)
+    across = """([p, skipped]) => Array.from({ length: 20000 },
+        (_, seed) => llm.drawId(p, llm.randomFrom(seed, skipped)()))"""
+    first_of_each = page.evaluate(across, [p, 3])
+    assert first_of_each[7] == drawn[3]
+    assert fits(p, [first_of_each.count(id) for id in range(4)])
+
+
+def fits(p, counts):
+    """Pearson's chi-squared with two degrees of freedom, wrong once in 1000 times."""
+    pairs = [(n, 20000 * q) for n, q in zip(counts, p, strict=True) if q]
+    return sum((count - mean) ** 2 / mean for count, mean in pairs) < 13.8
 
 
 def test_a_pattern_that_the_page_does_not_know_is_refused():

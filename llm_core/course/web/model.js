@@ -311,9 +311,10 @@ function drawId(probabilities, chance) {
   return last;
 }
 
-// Chance from a seed: the same numbers on every machine (mulberry32).
-function randomFrom(seed) {
-  let state = seed >>> 0;
+// Chance from a seed: the same numbers on every machine (mulberry32). One may begin with
+// any of them: `skipped` says how many to leave out.
+function randomFrom(seed, skipped = 0) {
+  let state = (seed + Math.imul(skipped, 0x6d2b79f5)) >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
@@ -322,29 +323,67 @@ function randomFrom(seed) {
   };
 }
 
-// A text that grows by one id at a time, with the model's scores for the next one.
+// A text that grows by one id at a time, or is taken back to any place, with the model's
+// scores at every place that it read. When all positions are taken, the newest half is
+// read again from position 0, as llm_core.generation.sample does.
 class Writer {
   constructor(model, ids) {
     this.model = model;
-    this.ids = [];
+    this.half = Math.max(1, Math.floor(model.max_seq_len / 2));
     this.cache = model.newCache();
-    for (const id of ids) this.push(id, false);
+    this.begin([]);
+    this.rewrite(ids);
   }
 
-  // When all positions are taken, the newest half is read again from position 0.
-  push(id, wanted = true) {
-    const { model } = this;
-    this.ids.push(id);
-    let unread = [id];
-    if (this.cache.length === model.max_seq_len) {
-      this.cache.length = 0;
-      unread = this.ids.slice(-Math.max(1, Math.floor(model.max_seq_len / 2)));
-    }
-    for (const next of unread) this.stream = model.read(next, this.cache);
-    this.scores = wanted ? model.score(this.stream) : null;
+  // Take ids that are not to be read as the beginning.
+  begin(ids) {
+    this.ids = [...ids];
+    this.start = ids.length; // the place that is read at position 0
+    this.starts = new Array(ids.length); // what `start` was at each place
+    this.streams = new Array(ids.length); // what the stream held after each id
+    this.cache.length = 0;
   }
 
-  get logits() { return this.scores ??= this.model.score(this.stream); }
+  push(id) {
+    const { model, cache } = this;
+    const place = this.ids.push(id) - 1;
+    if (cache.length === model.max_seq_len) this.readAgain(place + 1 - this.half, place);
+    this.starts.push(this.start);
+    this.streams.push(model.read(id, cache));
+  }
+
+  readAgain(start, end) {
+    this.start = start;
+    this.cache.length = 0;
+    for (let place = start; place < end; place++) this.model.read(this.ids[place], this.cache);
+  }
+
+  // Keep the first ids only.
+  cut(length) {
+    const start = length ? this.starts[length - 1] : 0;
+    for (const list of [this.ids, this.starts, this.streams]) list.length = length;
+    if (start !== this.start) this.readAgain(start, length);
+    this.cache.length = length - start;
+  }
+
+  // Take another text. What it has in common with this one is not read again.
+  rewrite(ids) {
+    const tooLong = ids.length > this.model.max_seq_len;
+    let common = 0;
+    while (common < ids.length && ids[common] === this.ids[common]) common++;
+    if (tooLong) this.begin(ids.slice(0, -this.half));
+    else if (common && this.starts[common - 1] === 0) this.cut(common);
+    else this.begin([]);
+    for (const id of ids.slice(this.ids.length)) this.push(id);
+  }
+
+  // The model's scores for what stands, or will stand, at a place.
+  logitsAt(place) {
+    const stream = this.streams[place - 1];
+    return stream ? this.model.score(stream) : null;
+  }
+
+  get logits() { return this.logitsAt(this.ids.length); }
 }
 
 // --- a packed model: llm_core.course.page_model ---------------------------------------------
