@@ -40,6 +40,7 @@ _NAMES = {
         "save_checkpoint",
     ],
     "generation": ["generate", "generate_text", "stream_text"],
+    "interop": ["from_pretrained", "load_gpt2", "save_gpt2"],
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

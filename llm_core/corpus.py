@@ -231,7 +231,7 @@ def load_corpus(
     name = os.fspath(source)
     if isinstance(source, str):
         if name in DOWNLOADS:
-            path = download(name, DOWNLOADS[name], progress)
+            path = download(f"{name}.txt", DOWNLOADS[name], progress)
             return Corpus(name, read_documents(path))
         if name in CORPORA:
             return _make_corpus(name, num_stories, seed)
@@ -457,7 +457,8 @@ def _load_address(url: str, encoding: str, progress: Progress | None) -> Corpus:
     if not url.startswith(("http://", "https://")):
         raise CorpusError(f"an address begins with http:// or https://, got {url!r}")
     hashed = hashlib.sha256(url.encode("utf-8")).hexdigest()
-    path = download(f"address-{hashed[:32]}", Download(url, None), progress)
+    name = f"address-{hashed[:32]}.txt"
+    path = download(name, Download(url, None), progress)
     parts = urlsplit(url)
     label = _label(PurePosixPath(unquote(parts.path)).stem or parts.netloc)
     return Corpus(label, read_documents(path, encoding))
@@ -466,11 +467,11 @@ def _load_address(url: str, encoding: str, progress: Progress | None) -> Corpus:
 def download(name: str, file: Download, progress: Progress | None = None) -> Path:
     """The path of a file in the cache, fetched where it is not there yet.
 
-    What has come so far is kept as <name>.txt.part, and takes its place when whole.
+    What has come so far is kept as <name>.part, and takes its place when whole.
 
     Raises CorpusError where the file cannot be had, or is not the one expected.
     """
-    path = cache_folder() / f"{name}.txt"
+    path = cache_folder() / name
     if path.is_file() and _is_expected(path, file):
         return path
     try:
@@ -521,7 +522,8 @@ def _not_downloaded(url: str, error: Exception) -> str:
         reason = error.reason
     return (
         f"could not download {url}: {reason}\n"
-        "The corpora stories, python-docs and python-code need no network."
+        "The corpora stories, python-docs and python-code need no network; nor do the "
+        "models stories and induction."
     )
 
 

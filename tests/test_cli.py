@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import lively_model, small_config
 
+from llm_core import END_OF_TEXT, BPETokenizer
 from llm_core.cli import main, options
 from llm_core.cli.console import UserError, describe, shorten, table
 from llm_core.cli.recipe import LOG, Recipe, RunInfo
+from llm_core.interop import save_gpt2
 
 TEXT = "".join(
     f"{who} {did} the {what}, and then {who} slept.\n"
@@ -726,3 +729,36 @@ def test_hostile_settings_meet_only_clear_errors(run, capsys):
             arguments += [f"--{name}", random_.choice(values)]
         assert main(arguments) in (0, 2), arguments
         assert len(capsys.readouterr().err.splitlines()) <= 2
+
+
+# ------------------------------------------------------------ other people's weights
+
+
+@pytest.fixture
+def gpt2_folder(tmp_path):
+    tokenizer = BPETokenizer(300, special_tokens=[END_OF_TEXT])
+    tokenizer.train(TEXT)
+    model = lively_model(small_config(vocab_size=tokenizer.vocab_size))
+    save_gpt2(tmp_path / "theirs", model, tokenizer)
+    return tmp_path / "theirs"
+
+
+def test_a_gpt2_in_hugging_faces_layout_generates(gpt2_folder, capsys):
+    command = ["generate", str(gpt2_folder), "--prompt", "The cat"]
+    assert main([*command, "--max-new-tokens", "5", "--seed", "0"]) == 0
+    assert capsys.readouterr().out.startswith("The cat")
+    assert main(["info", str(gpt2_folder)]) == 0
+    assert "a trained model" in capsys.readouterr().out
+
+
+def test_a_broken_gpt2_is_told_with_the_file(gpt2_folder, capsys):
+    (gpt2_folder / "config.json").write_text("{}", encoding="utf-8")
+    said = complaint(capsys, ["generate", str(gpt2_folder), "--prompt", "x"])
+    assert "config.json: lacks 'vocab_size'" in said
+
+
+def test_gpt2_without_a_network_is_told_what_needs_none(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LLM_CORE_CACHE", str(tmp_path))
+    said = complaint(capsys, ["generate", "gpt2", "--prompt", "x"])
+    assert "could not download" in said
+    assert "models stories and induction" in said

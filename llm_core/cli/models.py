@@ -1,4 +1,4 @@
-"""The name of a run or of a model that ships with the package in, the model out."""
+"""The name of a run, a folder or a model that is known in, the model out."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 
 from llm_core.checkpoint import PRETRAINED, load_pretrained, load_training
-from llm_core.cli.console import UserError
+from llm_core.cli.console import StatusLine, UserError, in_bytes
 from llm_core.cli.recipe import FILE, RunInfo
+from llm_core.interop import from_pretrained, load_gpt2
 from llm_core.model import PRESETS, GPTModel
 from llm_core.tokenizer import Tokenizer
 
@@ -20,23 +21,45 @@ class Loaded(NamedTuple):
 
     model: GPTModel
     tokenizer: Tokenizer
-    step: int | None  # None: a model that ships with the package
+    step: int | None  # None: a model that others trained, or ships with the package
     run: RunInfo | None  # None: also a checkpoint that `train` did not make
     prompt: str  # how a text for it may begin
 
 
 def load(name: str, device: str | torch.device = "cpu") -> Loaded:
-    """Find a model: one that ships with the package first, then a folder."""
+    """Find a model: one that ships with the package first, then a folder, then GPT-2.
+
+    A folder is that of a run, or holds a GPT-2 in Hugging Face's layout.
+    """
     if name in pretrained_names():
         model, tokenizer = load_pretrained(name)
         return Loaded(model.to(device), tokenizer, None, None, STORY)
     folder = Path(name)
     if not folder.exists():
-        raise UserError(_not_found(name))
+        if name != "gpt2":
+            raise UserError(_not_found(name))
+        model, tokenizer = download_gpt2()
+        return Loaded(model.to(device).eval(), tokenizer, None, None, STORY)
+    if (folder / "model.safetensors").is_file() and (folder / "config.json").is_file():
+        model, tokenizer = load_gpt2(folder)
+        return Loaded(model.to(device).eval(), tokenizer, None, None, STORY)
     model, tokenizer, state = load_training(folder, device)
     run = RunInfo.read(folder) if (folder / FILE).is_file() else None
     prompt = run.prompt if run else ""
     return Loaded(model.eval(), tokenizer, state.step, run, prompt)
+
+
+def download_gpt2() -> tuple[GPTModel, Tokenizer]:
+    """Load OpenAI's GPT-2, showing the download, the first time, as it comes."""
+    line = StatusLine()
+
+    def progress(done: int, total: int | None) -> None:
+        of = "" if total is None else f" of {in_bytes(total)}"
+        line.show(f"downloading gpt2: {in_bytes(done)}{of}")
+
+    loaded = from_pretrained("gpt2", progress)
+    line.clear()
+    return loaded
 
 
 def pretrained_names() -> list[str]:

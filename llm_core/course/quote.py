@@ -49,6 +49,7 @@ WAITING = {
     10: "generate stream_text",
     11: "KeyValueCache",
     13: "Muon",
+    15: "from_pretrained load_gpt2 save_gpt2",
 }
 WAITS_FOR = {
     name: number for number, names in WAITING.items() for name in names.split()
