@@ -311,7 +311,10 @@ def _generate(parser: Parser) -> None:
         "Let a model write. Without a prompt it shows three demonstrations, and then "
         "continues what you type."
     )
-    _model(parser, "a folder that train has written, or a model that comes along")
+    _model(
+        parser,
+        "a run's folder, a model that comes along, a folder with a GPT-2, or gpt2",
+    )
     group = Group(parser, "what to write")
     group.add("--prompt", text, "the beginning of the text, which the model continues")
     group._group.add_argument(
