@@ -93,6 +93,16 @@ def test_the_bands_are_found_from_the_notebooks_and_from_above(shown, tmp_path):
     assert results.find_expected(tmp_path / "notebooks" / "deeper") == path
 
 
+def test_all_bands_can_be_shown_at_once(shown):
+    expected = results.expected_results()
+    assert repr(expected).splitlines() == [
+        "02  bytes per token: 2.050 to 2.250",
+        "02  vocabulary: 1,024",
+    ]
+    assert "<td" in expected._repr_html_()
+    assert "2.050 to 2.250" in expected._repr_html_()
+
+
 def test_html_is_escaped():
     band = {"x": results.Band("a < b", 1, 1)}
     assert "a &lt; b" in results.Report({"x": 1}, band, "")._repr_html_()

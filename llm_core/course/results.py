@@ -141,6 +141,39 @@ def read_bands(path: Path, chapter: str) -> tuple[dict[str, Band], float]:
     return bands, section["seconds"]
 
 
+@dataclass(frozen=True)
+class Expected:
+    """The bands of all chapters, by chapter."""
+
+    bands: Mapping[str, Mapping[str, Band]]
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{chapter}  {band.text}: {band}"
+            for chapter, bands in self.bands.items()
+            for band in bands.values()
+        )
+
+    def _repr_html_(self) -> str:
+        titles = ("chapter", "result", "expected")
+        head = "".join(f"<th {STYLE}>{title}</th>" for title in titles)
+        body = "".join(
+            f'<tr><td {STYLE}>{chapter}</td><th scope="row" {STYLE}>'
+            f"{html.escape(band.text)}</th><td {STYLE}>{band}</td></tr>"
+            for chapter, bands in self.bands.items()
+            for band in bands.values()
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def expected_results() -> Expected:
+    """Return what every chapter should find."""
+    path = find_expected(Path.cwd())
+    sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    chapters = [name.removeprefix("chapter_") for name in sections]
+    return Expected({number: read_bands(path, number)[0] for number in chapters})
+
+
 def report_results(chapter: str, **values: float) -> None:
     """Show a chapter's results beside their bands.
 
