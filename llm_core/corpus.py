@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -245,6 +246,38 @@ def load_corpus(
     return Corpus(_label(path.stem), read_documents(path, encoding))
 
 
+def stream_corpus(
+    source: str | os.PathLike[str],
+    *,
+    num_stories: int = 20_000,
+    encoding: str = "utf-8",
+    progress: Progress | None = None,
+) -> Iterator[str]:
+    """Yield the text of a corpus in pieces, DOCUMENT_SEPARATOR before each document.
+
+    It is the text of `load_corpus`, in the memory of one document, or of a piece where
+    a file is one document. Raises CorpusError as that does, as the text comes.
+    """
+    name = os.fspath(source)
+    path = Path(os.path.expanduser(name))
+    if name == "stories" and isinstance(source, str):
+        from llm_core.stories import sample_texts
+
+        for text, _ in sample_texts(num_stories):
+            yield from (DOCUMENT_SEPARATOR, text)
+    elif (name in CORPORA or "://" in name) and isinstance(source, str):
+        loaded = load_corpus(name, encoding=encoding, progress=progress)
+        for text in loaded.documents:
+            yield from (DOCUMENT_SEPARATOR, text)
+    elif name and path.is_dir():
+        for file in _walk(path, TEXT_SUFFIXES):
+            yield from _stream_file(file, encoding, end_line=True)
+    elif name and path.exists():
+        yield from _stream_file(path, encoding)
+    else:
+        raise CorpusError(_not_found(name))
+
+
 def _not_found(name: str) -> str:
     """The message for a name that is neither a corpus nor a path."""
     shown = name if len(name) <= 60 else name[:60] + "…"
@@ -397,6 +430,58 @@ def _read_text(path: Path, encoding: str) -> str:
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror or error}") from error
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _stream_file(path: Path, encoding: str, end_line: bool = False) -> Iterator[str]:
+    """Yield what `read_documents` reads, in pieces, and nothing of a blank file."""
+    separated = any(
+        DOCUMENT_SEPARATOR in piece for piece in _overlapping(path, encoding)
+    )
+    if separated:
+        held = ""
+        for piece in chain(_read_pieces(path, encoding), [DOCUMENT_SEPARATOR]):
+            *documents, held = (held + piece).split(DOCUMENT_SEPARATOR)
+            for document in documents:
+                if document.strip():
+                    yield from (DOCUMENT_SEPARATOR, _end_line(document.lstrip("\n")))
+        return
+    held, last = "", ""  # blank text is held until something follows it
+    for piece in _read_pieces(path, encoding):
+        held += piece
+        if last or held.strip():
+            yield from (held,) if last else (DOCUMENT_SEPARATOR, held)
+            held, last = "", piece[-1]
+    if end_line and last not in ("", "\n"):
+        yield "\n"
+
+
+def _overlapping(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the pieces of a file, each with the end of the one before it."""
+    before = ""
+    for piece in _read_pieces(path, encoding):
+        yield before + piece
+        before = piece[1 - len(DOCUMENT_SEPARATOR) :]
+
+
+def _read_pieces(path: Path, encoding: str) -> Iterator[str]:
+    """Yield a file's text as `_read_text` has it, 2**16 characters at a time."""
+    try:
+        with path.open(encoding=encoding) as file:
+            piece = file.read(2**16).removeprefix("\ufeff")
+            while piece:
+                yield piece
+                piece = file.read(2**16)
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path} is not {encoding}: {error.reason}.\n"
+            "Name the encoding of the file, perhaps --encoding cp1252."
+        ) from error
+    except LookupError as error:
+        raise CorpusError(
+            f"no text encoding is called {encoding!r}; try utf-8, utf-16 or cp1252"
+        ) from error
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _not_decodable(path: Path, data: bytes, encoding: str, offset: int) -> str:

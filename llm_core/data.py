@@ -7,6 +7,7 @@ with the rows it would have seen. Shapes: N ids in a stream, B batch, T time.
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,17 @@ from torch import Tensor
 
 from llm_core.corpus import Corpus, Floor
 from llm_core.tokenizer import END_OF_TEXT, Tokenizer
+
+
+class Ids(Protocol):
+    """What a stream needs of its ids: an array has it, and so have shards on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any, /) -> npt.NDArray[np.integer]: ...
+
+    def max(self) -> Any:
+        """Return the greatest id."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class TokenStream:
     training, where they do not all count alike.
     """
 
-    ids: npt.NDArray[np.integer]
+    ids: Ids
     starts: npt.NDArray[np.int64]
     num_characters: int
     floor: Floor | None = None
@@ -43,7 +55,7 @@ class TokenStream:
             )
         if self.starts[0] != 0 or (np.diff(self.starts) <= 0).any():
             raise ValueError("the documents of a stream must start at 0, and ascend")
-        if self.weights is not None and self.weights.shape != self.ids.shape:
+        if self.weights is not None and self.weights.shape != (len(self.ids),):
             raise ValueError(
                 f"each of the {len(self.ids)} ids needs one weight, "
                 f"got weights of shape {self.weights.shape}"

@@ -436,7 +436,7 @@ class Tokenizer(ABC):
 
     def _encode_stream(self, texts: Iterable[str]) -> Iterator[list[int]]:
         position = 0
-        for piece in self._pieces(texts):
+        for piece in self.pieces(texts):
             for part in split_special(piece, self.special_tokens):
                 if part in self.special_tokens:
                     yield [self.special_tokens[part]]
@@ -449,13 +449,16 @@ class Tokenizer(ABC):
     ) -> Iterator[str]:
         """Yield what lies between special tokens, text by text."""
         for text in _progress(_as_texts(texts), verbose, "reading texts"):
-            for piece in self._pieces([text]):
+            for piece in self.pieces([text]):
                 for part in split_special(piece, self.special_tokens):
                     if part not in self.special_tokens:
                         yield part
 
-    def _pieces(self, texts: Iterable[str]) -> Iterator[str]:
-        """Join texts, and cut them anew where the cut does not change the ids."""
+    def pieces(self, texts: Iterable[str]) -> Iterator[str]:
+        """Join texts, and cut them anew where the cut does not change the ids.
+
+        So that each piece can be encoded alone, and memory stays bounded.
+        """
         held, enough, position = "", _PIECE, 0
         for text in texts:
             _check_text(text, position)

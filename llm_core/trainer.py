@@ -289,8 +289,12 @@ class Trainer:
         digest = sha256()
         for stream in (self.train_stream, self.validation_stream):
             for numbers in (stream.ids, stream.starts, stream.weights):
-                if numbers is not None:
-                    digest.update(np.ascontiguousarray(numbers).tobytes())
+                # In pieces, since the ids may be more than memory holds.
+                if numbers is None:
+                    continue
+                for start in range(0, len(numbers), 2**20):
+                    part = numbers[start : start + 2**20]
+                    digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
     @classmethod

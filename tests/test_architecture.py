@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "attention": set(),
     "model": {"attention"},
     "optim": set(),
+    "shards": {"data", "tokenizer"},
     # floor 1: what uses them
     "checkpoint": {"model", "tokenizer", "optim"},
     "trainer": {"data", "model", "optim", "checkpoint", "tokenizer"},

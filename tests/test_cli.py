@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import lively_model, small_config
 
-from llm_core import END_OF_TEXT, BPETokenizer
+from llm_core import END_OF_TEXT, BPETokenizer, Tokenizer
 from llm_core.cli import main, options
 from llm_core.cli.console import UserError, describe, shorten, table
 from llm_core.cli.recipe import LOG, Recipe, RunInfo
@@ -100,7 +100,9 @@ def start(*arguments, **more):
 # ---------------------------------------------------------------- help and names
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "generate", "explore", "info"])
+@pytest.mark.parametrize(
+    "command", ["train", "prepare", "resume", "generate", "explore", "info"]
+)
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert "usage: llm-core " + command in capsys.readouterr().out
@@ -729,6 +731,64 @@ def test_hostile_settings_meet_only_clear_errors(run, capsys):
             arguments += [f"--{name}", random_.choice(values)]
         assert main(arguments) in (0, 2), arguments
         assert len(capsys.readouterr().err.splitlines()) <= 2
+
+
+# ------------------------------------------------------------ text of any size
+
+
+def prepared(data, folder, *more):
+    command = ["prepare", str(data), "--out", str(folder), "--vocab-size", "300"]
+    return main([*command, *more])
+
+
+def test_what_was_prepared_is_trained_on_and_resumed(text_file, tmp_path, capsys):
+    assert prepared(text_file, tmp_path / "ids") == 0
+    said = capsys.readouterr().out
+    assert "ids in" in said
+    assert "llm-core train --data" in said
+    assert train(tmp_path / "ids", tmp_path / "run") == 0
+    assert train(tmp_path / "ids", tmp_path / "cut", steps=4) == 0
+    command = ["resume", str(tmp_path / "run"), "--steps", "10"]
+    assert main(command) == 0
+    tokenizer = Tokenizer.load(tmp_path / "ids" / "tokenizer.json")
+    assert main(["generate", str(tmp_path / "run"), "--prompt", "The cat"]) == 0
+    assert tokenizer.vocab_size <= 300
+
+
+def test_the_same_command_goes_on(text_file, tmp_path):
+    assert prepared(text_file, tmp_path / "ids") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "ids").iterdir()}
+    assert prepared(text_file, tmp_path / "ids") == 0
+    after = {path.name: path.read_bytes() for path in (tmp_path / "ids").iterdir()}
+    assert after == before
+
+
+def test_a_tokenizer_of_a_run_can_be_used(text_file, run, tmp_path):
+    (file,) = max(run.glob("step-*")).glob("tokenizer.json")
+    assert prepared(text_file, tmp_path / "ids", "--tokenizer-file", str(file)) == 0
+    ours = (tmp_path / "ids" / "tokenizer.json").read_bytes()
+    assert ours == file.read_bytes()
+
+
+def test_what_cannot_be_prepared_is_told(text_file, tmp_path, capsys):
+    (tmp_path / "blank.txt").write_text(" \n", encoding="utf-8")
+    command = ["prepare", str(tmp_path / "blank.txt"), "--out", str(tmp_path / "x")]
+    assert "holds no text" in complaint(capsys, command)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("precious", encoding="utf-8")
+    command = ["prepare", str(text_file), "--out", str(tmp_path / "taken")]
+    assert "must be new" in complaint(capsys, command)
+    command = ["prepare", str(text_file), "--out", str(text_file)]
+    assert str(text_file) in complaint(capsys, command)
+    command = ["prepare", str(tmp_path / "no-such"), "--out", str(tmp_path / "y")]
+    assert "found no corpus" in complaint(capsys, command)
+
+
+def test_damaged_ids_are_told(text_file, tmp_path, capsys):
+    assert prepared(text_file, tmp_path / "ids") == 0
+    (tmp_path / "ids" / "00000.ids").write_bytes(b"x")
+    command = ["train", "--data", str(tmp_path / "ids"), "--out", str(tmp_path / "r")]
+    assert "was changed or cut short" in complaint(capsys, command)
 
 
 # ------------------------------------------------------------ other people's weights

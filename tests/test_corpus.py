@@ -8,6 +8,7 @@ import statistics
 import sys
 import sysconfig
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from llm_core.corpus import (
     bits_per_character,
     cache_folder,
     load_corpus,
+    stream_corpus,
 )
 
 TALE = "".join(f"Line {i} of a tale that is told twice.\n" for i in range(9000))
@@ -631,3 +633,70 @@ def test_the_cache_is_where_the_system_keeps_caches(
         assert cache_folder() == tmp_path / "elsewhere" / "llm-core"
     monkeypatch.setenv("LLM_CORE_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
+
+
+# --- Text of any size ---
+
+
+def streamed(source, **options):
+    """The documents of a stream, and the longest piece that came."""
+    pieces = list(stream_corpus(source, **options))
+    documents = "".join(pieces).split("<|endoftext|>")
+    assert documents[0] == ""
+    return tuple(documents[1:])
+
+
+TEXTS = {
+    "plain": "one\r\ntwo\rthree",
+    "marked": "\ufeff<|endoftext|>One.\n<|endoftext|>\n\nTwo.<|endoftext|> \n",
+    "blank first": "\n" * 70_000 + "text",
+    "long": "a line of text\n" * 20_000,
+    "mark across pieces": "x" * (2**16 - 4) + "<|endoftext|>" + "y" * 2**16 + "\n",
+    "many": "".join(f"<|endoftext|>\n{'z' * n}" for n in range(1, 900)),
+    "blank after": "text\n" + "\n" * 140_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_streamed_file_is_the_loaded_one(text, tmp_path):
+    path = write(tmp_path / "a.txt", text)
+    assert streamed(path) == load_corpus(path).documents
+
+
+def test_a_streamed_folder_is_the_loaded_one(tmp_path):
+    for number, text in enumerate([*TEXTS.values(), " \n"]):
+        write(tmp_path / "books" / f"{number}.txt", text)
+    assert streamed(tmp_path / "books") == load_corpus(tmp_path / "books").documents
+
+
+@pytest.mark.parametrize("name", ["stories", "python-docs"])
+def test_a_streamed_corpus_is_the_loaded_one(name):
+    loaded = load_corpus(name, num_stories=20)
+    assert streamed(name, num_stories=20) == loaded.documents
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [("storeis", "Did you mean 'stories'"), ("", "found no corpus")],
+)
+def test_a_stream_of_nothing_known_is_refused(source, fault):
+    with pytest.raises(CorpusError, match=fault):
+        list(stream_corpus(source))
+
+
+def test_a_stream_that_is_no_text_is_refused(tmp_path):
+    path = write(tmp_path / "a.txt", b"caf\xe9 au lait")
+    with pytest.raises(CorpusError, match=r"a\.txt is not utf-8"):
+        list(stream_corpus(path))
+    with pytest.raises(CorpusError, match="no text encoding is called"):
+        list(stream_corpus(path, encoding="utf-99"))
+
+
+def test_a_long_file_is_streamed_in_small_memory(tmp_path):
+    path = write(tmp_path / "a.txt", "a line of text\n" * 400_000)
+    tracemalloc.start()
+    longest = max(len(piece) for piece in stream_corpus(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert longest <= 2**17
+    assert peak < 2**21

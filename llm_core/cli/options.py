@@ -209,6 +209,7 @@ def build_parser() -> Parser:
         return added
 
     _train(command("train", "train", "Train a model, from a text to a folder."))
+    _prepare(command("prepare", "prepare", "Turn text of any size into ids on disk."))
     _resume(command("resume", "train", "Go on with a run that was stopped."))
     _generate(command("generate", "generate", "Let a model write."))
     _explore(command("explore", "explore", "Look inside a model, part by part."))
@@ -227,7 +228,12 @@ def _train(parser: Parser) -> None:
 
 def _train_text(data: Group, default: Recipe) -> None:
     named = ", ".join(CORPORA)
-    data.add("--data", str, f"{named}; a file, a folder, or an address", default.data)
+    data.add(
+        "--data",
+        str,
+        f"{named}; a file, a folder, an address, or what prepare has written",
+        default.data,
+    )
     data.add("--encoding", str, "encoding of your own files", default.encoding)
     data.add(
         "--num-stories",
@@ -292,6 +298,33 @@ def _train_folder(folder: Group, default: Recipe) -> None:
     folder.add(
         "--save-every", whole(1, 10**9), "steps between two saves", default.save_every
     )
+
+
+def _prepare(parser: Parser) -> None:
+    parser.description = (
+        "Turn text of any size into ids on disk, which train --data reads from there. "
+        "What was broken off goes on with the same command."
+    )
+    parser.add_argument("data", metavar="DATA", help="as of train --data")
+    group = Group(parser, "options")
+    group._group.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the ids go"
+    )
+    default = Recipe()
+    group.add("--encoding", str, "encoding of your own files", default.encoding)
+    group.add(
+        "--num-stories",
+        whole(2, 10**9),
+        "how many stories to make",
+        default.num_stories,
+    )
+    group.add(
+        "--vocab-size",
+        whole(1, MOST),
+        "tokens to learn from the first 20 million characters",
+        default.vocab_size,
+    )
+    group.add("--tokenizer-file", str, "a tokenizer.json of a run, in place of that")
 
 
 def _resume(parser: Parser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -31,6 +31,7 @@ from llm_core.data import TokenStream, encode_corpus
 from llm_core.evaluation import recall_by_distance
 from llm_core.generation import SamplingConfig, generate_text
 from llm_core.model import PRESETS, GPTConfig, GPTModel, estimate_model_size
+from llm_core.shards import MANIFEST, hold_out, load_shards
 from llm_core.stories import sample_stories
 from llm_core.tokenizer import (
     END_OF_TEXT,
@@ -64,10 +65,10 @@ def train(arguments: argparse.Namespace) -> int:
         check_is_new(Path(arguments.out))
     line = StatusLine()
     try:
-        corpus = read_corpus(recipe, line)
-        folder = Path(arguments.out or f"runs/{corpus.name}-{recipe.preset}")
+        text = read_text(recipe, line)
+        folder = Path(arguments.out or f"runs/{text.name}-{recipe.preset}")
         check_is_new(folder)
-        run = prepare(folder, recipe, corpus, line)
+        run = prepare(folder, recipe, text, line)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped before training, nothing was kept") from None
     run.info.write(folder)
@@ -81,11 +82,11 @@ def resume(arguments: argparse.Namespace) -> int:
     if arguments.device:
         info = replace(info, recipe=replace(info.recipe, device=arguments.device))
     choose_device(info.recipe.device)
-    corpus = read_corpus(info.recipe, line)
+    text = read_text(info.recipe, line)
     if snapshots(folder):
-        run = take_up(folder, info, corpus, line)
+        run = take_up(folder, info, text, line)
     else:  # it was stopped before its first save
-        run = prepare(folder, info.recipe, corpus, line)
+        run = prepare(folder, info.recipe, text, line)
     trainer = run.trainer
     if arguments.steps:
         if arguments.steps < trainer.step:
@@ -164,6 +165,38 @@ def physical_memory() -> int | None:
         return None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What `llm-core prepare` has written, as a text to train on."""
+
+    name: str
+    stream: TokenStream
+    tokenizer: Tokenizer
+
+    def split(self) -> tuple[TokenStream, TokenStream]:
+        """Hold out as much of it as of other texts, from the end."""
+        share = min(
+            VALIDATION_FRACTION, VALIDATION_CHARACTERS / self.stream.num_characters
+        )
+        num_ids = int(len(self.stream.ids) * share)
+        return hold_out(self.stream, self.tokenizer, num_ids)
+
+    @property
+    def beginning(self) -> str:
+        """How a document begins."""
+        return self.tokenizer.decode(self.stream.ids[1:31])
+
+
+def read_text(recipe: Recipe, line: StatusLine) -> Corpus | Prepared:
+    """Load the text of a recipe, or map into memory what was prepared."""
+    if (Path(recipe.data) / MANIFEST).is_file():
+        stream, tokenizer = load_shards(recipe.data)
+        name = Path(recipe.data).resolve().name
+        line.print(f"text       {name}: {len(stream.ids):,} ids on disk")
+        return Prepared(name, stream, tokenizer)
+    return read_corpus(recipe, line)
+
+
 def read_corpus(recipe: Recipe, line: StatusLine) -> Corpus:
     """Load the text of a recipe, showing a download as it comes."""
 
@@ -213,31 +246,45 @@ def first_words(text: str) -> str:
     return " ".join(words[:2]) if len(words) > 2 else text[:30].strip()
 
 
-def prepare(folder: Path, recipe: Recipe, corpus: Corpus, line: StatusLine) -> "Run":
+def prepare(
+    folder: Path, recipe: Recipe, text: Corpus | Prepared, line: StatusLine
+) -> "Run":
     """Make tokenizer, streams and model, and so a run that has made no step."""
-    training, validation = split(corpus)
-    line.show("training the tokenizer …")
-    tokenizer = make_tokenizer(recipe, corpus, training)
-    line.show("turning text into ids …")
-    streams = encode_corpus(training, tokenizer), encode_corpus(validation, tokenizer)
+    if isinstance(text, Prepared):
+        tokenizer, streams, beginning = text.tokenizer, text.split(), text.beginning
+    else:
+        training, validation = split(text)
+        line.show("training the tokenizer …")
+        tokenizer = make_tokenizer(recipe, text, training)
+        line.show("turning text into ids …")
+        streams = (
+            encode_corpus(training, tokenizer),
+            encode_corpus(validation, tokenizer),
+        )
+        beginning = training.documents[0]
     config = model_config(recipe, tokenizer.vocab_size)
     torch.manual_seed(recipe.seed)
     model = GPTModel(config).to(choose_device(recipe.device))
     trainer = Trainer(model, *streams, training_config(recipe))
     info = RunInfo(
         recipe=recipe,
-        corpus=corpus.name,
-        prompt=first_words(training.documents[0]),
+        corpus=text.name,
+        prompt=first_words(beginning),
         versions=versions(),
     )
     return Run(folder, info, trainer, tokenizer, line)
 
 
-def take_up(folder: Path, info: RunInfo, corpus: Corpus, line: StatusLine) -> "Run":
+def take_up(
+    folder: Path, info: RunInfo, text: Corpus | Prepared, line: StatusLine
+) -> "Run":
     """Load a run as it was last saved. CheckpointError if its text has changed."""
     line.show("turning text into ids …")
     _, tokenizer = load_checkpoint(folder)
-    training, validation = (encode_corpus(part, tokenizer) for part in split(corpus))
+    if isinstance(text, Prepared):
+        training, validation = text.split()
+    else:
+        training, validation = (encode_corpus(part, tokenizer) for part in split(text))
     device = choose_device(info.recipe.device)
     trainer = Trainer.resume(folder, training, validation, device)
     return Run(folder, info, trainer, tokenizer, line)
