@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from llm_core import PRESETS
 from llm_core.course import widgets
@@ -19,12 +20,15 @@ from llm_core.course.widgets import (
     MergeStepper,
     ModelCalculator,
     NextCharacter,
+    Playground,
     QueryKey,
     Sampler,
     ShapeSlider,
     Widget,
 )
+from llm_core.model import GPTConfig, GPTModel
 from llm_core.stories import sample_story
+from llm_core.tokenizer import CharacterTokenizer
 
 STORY = sample_story(0)
 COUNTS = {1: {"": Counter(STORY.text)}}
@@ -32,6 +36,16 @@ UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
 RUN = {"residual": True, "norm": "</script>", "feed_forward": True}
 RUN |= {"small_outputs": False, "depth": 1}
 RUN |= {"size": [1, 2], "gradient": [3, 1], "likeness": [0, 0.5]}
+WORDS = CharacterTokenizer()
+WORDS.train("</script> ab")
+
+
+def untrained(vocab_size):
+    torch.manual_seed(0)
+    shape = {"d_model": 8, "num_heads": 2, "num_layers": 1, "max_seq_len": 16}
+    return GPTModel(GPTConfig(vocab_size=vocab_size, **shape)).eval()
+
+
 ALL = [
     Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
@@ -41,6 +55,7 @@ ALL = [
     MergeStepper("a & </script> b"),
     ModelCalculator({"</script>": PRESETS["tiny"]}, "</script>"),
     NextCharacter(STORY, COUNTS, 5, order=1),
+    Playground(untrained(WORDS.vocab_size), WORDS, "</script>"),
     QueryKey([" a", "</script>"], [(2, 0), (0, 1)], [(1, 0), (0, 1)]),
     ShapeSlider((2, 3), (1, 0)),
 ]
@@ -121,6 +136,9 @@ def test_the_future_is_not_sent():
         (lambda: NextCharacter(STORY, COUNTS, 5, 1, place=-1), "place must be in"),
         (lambda: NextCharacter(STORY, COUNTS, 0, order=1), "above 0, got 0"),
         (lambda: NextCharacter(STORY, {1: {"": {"a": 1}}}, 5, 1), "know no"),
+        (lambda: Playground(untrained(9), WORDS, "a"), "of 9 tokens, .* got one of 11"),
+        (lambda: Playground(untrained(11), WORDS), "an empty prompt needs"),
+        (lambda: Playground(untrained(11), WORDS, "z"), "'z'"),
         (lambda: QueryKey(["a"], [(1, 0)], []), "got 1, 1 and 0"),
         (lambda: QueryKey([], [], []), "got 0, 0 and 0"),
         (lambda: QueryKey(["a"], [(1, 0, 0)], [(1, 0)]), "pairs of numbers"),

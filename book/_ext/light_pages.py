@@ -98,7 +98,11 @@ def source(static, name):
 
 def words_of(static, pages):
     """Return every name that a page or a script of the book mentions."""
-    scripts = (path for path in static.rglob("*.js") if "vendor" not in path.parts)
+    scripts = (
+        path
+        for path in static.rglob("*.js")
+        if "vendor" not in path.parts and not path.name.startswith("model_")
+    )
     texts = [path.read_text(encoding="utf-8") for path in scripts]
     return set(re.findall(r"[A-Za-z_-][\w-]*", " ".join([*pages, *texts])))
 

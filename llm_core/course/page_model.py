@@ -84,8 +84,8 @@ def _sent(model: GPTModel) -> dict[str, Tensor]:
 def _to_bytes(tensor: Tensor) -> bytes:
     """Return a vector's floats; of a matrix, the scales, then its rows in 8 bits."""
     if tensor.ndim == 1:
-        return tensor.float().numpy().astype("<f4").tobytes()
-    whole, scale = quantize_rows(tensor.float())
+        return tensor.float().cpu().numpy().astype("<f4").tobytes()
+    whole, scale = quantize_rows(tensor.float().cpu())
     rows: bytes = whole.numpy().astype(np.int8).tobytes()
     padding = bytes(-len(rows) % 4)  # floats begin at multiples of four bytes
     return scale.numpy().astype("<f4").tobytes() + rows + padding

@@ -4,9 +4,8 @@ import pytest
 import torch
 from browser.hands import drag, press, slider, state_of, visible
 
+from llm_core.course.widgets import Sampler
 from llm_core.generation import SamplingConfig
-
-INTRO = "book/intro.html"
 
 
 def percent(text):
@@ -36,18 +35,24 @@ def check_bars(widget, **sampling):
     assert "add up to 100.0 %" in widget.locator(".llm-status").text_content()
 
 
-@pytest.fixture(params=["http", "disk"])
-def intro(request, visit):
-    with visit(INTRO, request.param) as page:
+def sampler():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(40, generator=generator)
+    return Sampler([f" token{i}" for i in range(40)], logits.tolist(), "Once upon\n")
+
+
+@pytest.fixture
+def page(stage):
+    with stage(sampler()) as page:
         yield page
 
 
-def test_the_sampler_begins_with_the_plain_softmax(intro):
-    check_bars(intro.locator(".llm-sampler"))
+def test_the_sampler_begins_with_the_plain_softmax(page):
+    check_bars(page.locator(".llm-sampler"))
 
 
-def test_the_sampler_follows_the_keyboard(intro):
-    widget = intro.locator(".llm-sampler")
+def test_the_sampler_follows_the_keyboard(page):
+    widget = page.locator(".llm-sampler")
     press(slider(widget, "Temperature"), "ArrowLeft", 10)
     check_bars(widget, temperature=0.5)
     press(slider(widget, "Top-k"), "Home")
@@ -60,18 +65,18 @@ def test_the_sampler_follows_the_keyboard(intro):
 
 
 @pytest.mark.parametrize("label", ["Temperature", "Top-k", "Top-p"])
-def test_the_sampler_follows_the_mouse(intro, label):
-    widget = intro.locator(".llm-sampler")
+def test_the_sampler_follows_the_mouse(page, label):
+    widget = page.locator(".llm-sampler")
     control = slider(widget, label)
-    drag(intro, control, 0.2)
+    drag(page, control, 0.2)
     value = float(control.get_attribute("aria-valuetext").split()[0])
     trait = label.lower().replace("-", "_")
     assert value != state_of(widget)[trait]
     check_bars(widget, **{trait: int(value) if trait == "top_k" else value})
 
 
-def test_the_sampler_follows_a_finger(visit):
-    with visit(INTRO, width=390, touch=True) as page:
+def test_the_sampler_follows_a_finger(stage):
+    with stage(sampler(), width=390, touch=True) as page:
         widget = page.locator(".llm-sampler")
         control = slider(widget, "Temperature")
         control.scroll_into_view_if_needed()
@@ -82,8 +87,8 @@ def test_the_sampler_follows_a_finger(visit):
         check_bars(widget, temperature=float(control.input_value()))
 
 
-def test_drawn_tokens_come_from_what_may_be_drawn(intro):
-    widget = intro.locator(".llm-sampler")
+def test_drawn_tokens_come_from_what_may_be_drawn(page):
+    widget = page.locator(".llm-sampler")
     press(slider(widget, "Top-k"), "Home")
     press(slider(widget, "Top-k"), "ArrowRight", 2)
     widget.get_by_role("button", name="Draw 100 tokens").click()

@@ -22,13 +22,17 @@ def test_a_chapter_runs_from_top_to_bottom_and_its_widgets_move(run_all, chapter
         move_everything(page)
 
 
-def test_the_front_page_runs_too_and_its_sampler_computes(run_all):
+def test_the_front_page_runs_too_and_its_model_writes(run_all):
     with run_all("intro") as page:
-        widget = page.locator(".jp-OutputArea .llm-sampler")
+        widget = page.locator(".jp-OutputArea .llm-playground")
         widget.scroll_into_view_if_needed()
         press(slider(widget, "Temperature"), "Home")
-        assert widget.locator("td").nth(1).text_content() == "100.0 %"
+        assert widget.locator("tbody td").nth(1).text_content() == "100.0 %"
         assert "1 of" in widget.locator(".llm-status").text_content()
+        press(slider(widget, "Token"), "ArrowLeft", 2)
+        assert "stands here" in widget.locator(".llm-status").text_content()
+        widget.get_by_role("button", name="Run").click()
+        widget.locator(".llm-end").wait_for()
         move_everything(page)
 
 

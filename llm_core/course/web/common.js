@@ -87,3 +87,7 @@ function tableOf(caption, header, rows) {
 const visible = (token) => token.replaceAll(" ", "␣").replaceAll("\n", "↵");
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 
+// Where a slider for a number of things stops: often at first, then more rarely.
+const COUNTS = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000];
+const countsUpTo = (all) => [...COUNTS.filter((count) => count < all), all];
+

@@ -3,6 +3,7 @@
 (() => {
   const base = document.currentScript.src.replace(/[^/]*$/, "");
   globalThis.llmWidgets = {};
+  globalThis.llmShared = {}; // what several pages need, such as a model
 
   // The part of anywidget's model that a widget's script uses.
   class Model {
@@ -37,6 +38,7 @@
     try {
       const state = JSON.parse(el.querySelector("script").textContent);
       await load(name);
+      if (state.shared) await load(state.shared);
       const live = document.createElement("div");
       await llmWidgets[name].render({ model: new Model(state), el: live });
       fallback.replaceWith(live);

@@ -60,7 +60,8 @@ class PageTokenizer {
   }
 
   decode(ids) {
-    return new TextDecoder().decode(bytesOf(ids.map((id) => this.tokens[id]).join("")));
+    const bytes = bytesOf(ids.map((id) => this.tokens[id]).join(""));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   }
 }
 

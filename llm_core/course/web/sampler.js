@@ -2,7 +2,6 @@
 // The rules are those of llm_core.generation; equal logits rank by their id.
 
 const SHOWN = 12; // tokens with a row of their own; the others share one
-const TOP_K = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000];
 
 function softmax(logits, temperature) {
   const top = Math.max(...logits);
@@ -105,8 +104,7 @@ function render({ model, el }) {
   el.append(table,
     slider(model, "temperature", { label: "Temperature", min: 0, max: 2, step: 0.05,
       format: (t) => t === 0 ? "0 (greedy)" : t.toFixed(2) }),
-    slider(model, "top_k", { label: "Top-k",
-      values: [...TOP_K.filter((k) => k < logits.length), logits.length],
+    slider(model, "top_k", { label: "Top-k", values: countsUpTo(logits.length),
       format: (k) => k === logits.length ? `${k} (all)` : String(k) }),
     slider(model, "top_p", { label: "Top-p", min: 0.05, max: 1, step: 0.05,
       format: (p) => p === 1 ? "1 (all)" : p.toFixed(2) }),

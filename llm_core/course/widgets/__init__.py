@@ -21,13 +21,15 @@ script into a classic one.
 """
 
 from llm_core.course.widgets.attention_map import AttentionMap
-from llm_core.course.widgets.base import Widget, page_files, table, visible
+from llm_core.course.widgets.base import Widget, table, visible
 from llm_core.course.widgets.block_parts import BlockParts
 from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.gradient_steps import GradientSteps
 from llm_core.course.widgets.merge_stepper import MergeStepper
 from llm_core.course.widgets.model_calculator import ModelCalculator
 from llm_core.course.widgets.next_character import NextCharacter
+from llm_core.course.widgets.pages import page_files
+from llm_core.course.widgets.playground import Playground
 from llm_core.course.widgets.query_key import QueryKey
 from llm_core.course.widgets.sampler import Sampler
 from llm_core.course.widgets.shape_slider import ShapeSlider
@@ -41,6 +43,7 @@ __all__ = [
     "MergeStepper",
     "ModelCalculator",
     "NextCharacter",
+    "Playground",
     "QueryKey",
     "Sampler",
     "ShapeSlider",

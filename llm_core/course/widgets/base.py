@@ -18,41 +18,25 @@ from llm_core.course.palette import css_variables
 
 WEB = Path(__file__).parent.parent / "web"
 EXPORT = "export default "
-SHARED = {"common", "hydrate", "model"}  # scripts in web/ that are no widget's own
+SHARED = {"common", "hydrate", "model", "oracle"}  # scripts that are no widget's own
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # data by MIME type, metadata
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
     """Return the text of a file in web/, or nothing when there is no such file."""
     path = WEB / name
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
     """Return a widget's module: the shared helpers, then its own script.
 
-    One that computes with a model says so in its first line: `// With model.js.`
+    One that needs others says so in its first line: `// With model.js and oracle.js.`
     """
-    own = _read(f"{name}.js")
-    model = _read("model.js") if own.startswith("// With model.js.") else ""
-    return _read("common.js") + model + own
-
-
-def page_files() -> dict[str, str]:
-    """Return what the built book serves: file name -> text.
-
-    Each widget becomes a classic script that registers itself under its name.
-    """
-    names = sorted(path.stem for path in WEB.glob("*.js") if path.stem not in SHARED)
-    files = {
-        f"{name}.js": "(() => {\n"
-        + _script(name).replace(EXPORT, f'globalThis.llmWidgets["{name}"] = ')
-        + "})();\n"
-        for name in names
-    }
-    styles = [css_variables(), _read("widgets.css")]
-    styles += [_read(f"{name}.css") for name in names]
-    return {**files, "hydrate.js": _read("hydrate.js"), "widgets.css": "".join(styles)}
+    own = read(f"{name}.js")
+    first = own.partition("\n")[0]
+    needed = re.findall(r"\w+\.js", first) if first.startswith("// With ") else []
+    return "".join(read(file) for file in ("common.js", *needed)) + own
 
 
 class Widget(anywidget.AnyWidget):
@@ -70,8 +54,8 @@ class Widget(anywidget.AnyWidget):
         super().__init_subclass__(**options)
 
     def __init__(self, **state: Any) -> None:
-        self._esm = _script(self.name)  # anywidget reads these two
-        self._css = css_variables() + _read("widgets.css") + _read(f"{self.name}.css")
+        self._esm = script(self.name)  # anywidget reads these two
+        self._css = css_variables() + read("widgets.css") + read(f"{self.name}.css")
         super().__init__(**state, _dom_classes=self.css_classes)
 
     def fallback(self) -> str:
