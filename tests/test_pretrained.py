@@ -52,6 +52,12 @@ def test_the_card_to_read_says_what_was_measured(name):
 def test_measuring_again_gives_the_numbers_of_the_card(name):
     said = card_of(name)["measured"]
     measured = RECIPES[name].measure(*load_pretrained(name))
+    agree(measured.pop("in_8_bits", {}), said.pop("in_8_bits", {}))
+    agree(measured, said)
+
+
+def agree(measured, said):
+    assert measured.keys() == said.keys()
     shares = said.pop("consistent_at_temperature", {})
     for temperature, share in shares.items():
         # Sums in another order may turn a draw; a sample of 200 tells 10 % at best.
@@ -64,3 +70,12 @@ def test_measuring_again_gives_the_numbers_of_the_card(name):
         assert row["right"] == pytest.approx(was["right"], abs=2)
     for key, number in said.items():
         assert measured[key] == pytest.approx(number, rel=2e-3)
+
+
+def test_a_card_tells_what_8_bits_cost():
+    card = card_of("stories")
+    shares = {"0.5": 0.125, "0.8": 0.25, "1.0": 0.5}
+    cost = {"bits_per_character": 0.4321, "consistent_at_temperature": shares}
+    text = describe({**card, "measured": {**card["measured"], "in_8_bits": cost}})
+    assert "as pages have them, it takes 0.4321." in text
+    assert "| 12.5 % |" in text

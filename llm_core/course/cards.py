@@ -50,6 +50,12 @@ def _training(card: Card) -> str:
 
 def _measured(measured: Card) -> str:
     parts = [f"{measured['bits_per_character']:.4f} bits per character on new text."]
+    in_8_bits = measured.get("in_8_bits")
+    if in_8_bits:
+        parts[0] += (
+            f" With matrices of 8 bits, as pages have them, it takes "
+            f"{in_8_bits['bits_per_character']:.4f}."
+        )
     if "floor" in measured:
         floor, error = measured["floor"], measured["floor_standard_error"]
         parts.append(f"The floor of that text is {floor:.4f} ± {error:.4f}.")
@@ -71,12 +77,20 @@ def _measured(measured: Card) -> str:
         names = ("characters since a fact was set", "recalled", "share")
         parts.append(_table(names, rows))
     if "consistent_at_temperature" in measured:
-        header = ("temperature", f"consistent among {measured['sampled']} samples")
-        shares = measured["consistent_at_temperature"].items()
-        parts.append(
-            _table(header, [(t, f"{100 * share:.1f} %") for t, share in shares])
-        )
+        parts.append(_consistent(measured))
     return "\n\n".join(parts)
+
+
+def _consistent(measured: Card) -> str:
+    header = ["temperature", f"consistent among {measured['sampled']} samples"]
+    columns = [measured["consistent_at_temperature"]]
+    if "in_8_bits" in measured:
+        header.append("in 8 bits")
+        columns.append(measured["in_8_bits"]["consistent_at_temperature"])
+    rows = [
+        (t, *(f"{100 * shares[t]:.1f} %" for shares in columns)) for t in columns[0]
+    ]
+    return _table(header, rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

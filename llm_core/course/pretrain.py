@@ -34,6 +34,7 @@ from llm_core.checkpoint import (
 )
 from llm_core.corpus import Corpus, load_corpus
 from llm_core.course.cards import describe
+from llm_core.course.page_model import quantized
 from llm_core.data import TokenStream, encode_corpus
 from llm_core.evaluation import (
     needed_tokens,
@@ -165,12 +166,7 @@ def measure_stories(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
     stream = encode_corpus(stories(200, 2), tokenizer)
     assert stream.floor is not None
     recall = recall_by_distance(model, tokenizer, sample_stories(200, seed=2))
-    consistent = {}
-    for temperature in (0.5, 0.8, 1.0):
-        generator = torch.Generator().manual_seed(0)
-        sampling = SamplingConfig(temperature=temperature)
-        texts = sample_documents(model, tokenizer, NUM_SAMPLES, sampling, generator)
-        consistent[str(temperature)] = share_consistent(texts)
+    rounded = quantized(model)  # as pages have it
     return {
         "bits_per_character": evaluate(model, stream).bits_per_character,
         "floor": stream.floor.rate,
@@ -178,8 +174,23 @@ def measure_stories(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
         "characters_per_token": stream.characters_per_token,
         "recall": [asdict(row) for row in recall],
         "sampled": NUM_SAMPLES,
-        "consistent_at_temperature": consistent,
+        "consistent_at_temperature": consistent_shares(model, tokenizer),
+        "in_8_bits": {
+            "bits_per_character": evaluate(rounded, stream).bits_per_character,
+            "consistent_at_temperature": consistent_shares(rounded, tokenizer),
+        },
     }
+
+
+def consistent_shares(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
+    """Return which share of a model's samples is consistent, by temperature."""
+    shares = {}
+    for temperature in (0.5, 0.8, 1.0):
+        generator = torch.Generator().manual_seed(0)
+        sampling = SamplingConfig(temperature=temperature)
+        texts = sample_documents(model, tokenizer, NUM_SAMPLES, sampling, generator)
+        shares[str(temperature)] = share_consistent(texts)
+    return shares
 
 
 def measure_repeats(model: GPTModel, tokenizer: Tokenizer) -> Numbers:
@@ -361,6 +372,19 @@ def ship(name: str, folder: Path, seconds: float) -> None:
         "limits": recipe.limits,
         "measured": recipe.measure(*load_checkpoint(target)),
     }
+    write_card(target, card)
+
+
+def measure_again(name: str) -> None:
+    """Measure a model that ships as it is, and write its card anew."""
+    target = PRETRAINED / name
+    card = json.loads((target / "card.json").read_text(encoding="utf-8"))
+    measured = RECIPES[name].measure(*load_checkpoint(target))
+    write_card(target, {**card, "measured": measured})
+
+
+def write_card(target: Path, card: Numbers) -> None:
+    """Write a card for programs, and from that one to read."""
     text = json.dumps(card, indent=1) + "\n"
     (target / "card.json").write_text(text, encoding="utf-8")
     (target / "CARD.md").write_text(describe(json.loads(text)), encoding="utf-8")
