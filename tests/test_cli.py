@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -548,6 +549,38 @@ def test_a_damaged_save_is_passed_over_with_a_plain_warning(run, tmp_path, capsy
     assert len(said.splitlines()) == 1
 
 
+# ---------------------------------------------------------------- export
+
+
+def test_a_run_becomes_one_page_that_asks_for_nothing(
+    run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(run)]) == 0
+    assert capsys.readouterr().out.startswith("tales.html: ")
+    page = (tmp_path / "tales.html").read_text(encoding="utf-8")
+    assert "<h1>My own LLM: tales</h1>" in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_page_begins_as_one_wishes(run, character_run, tmp_path, capsys):
+    page = tmp_path / "a page.html"
+    arguments = ["-o", str(page), "--prompt", "<b>The & king"]
+    assert main(["export", str(run), *arguments]) == 0
+    assert f'"{page}": ' in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert "&lt;b&gt;The␣&amp;␣king" in text
+    assert r'"prompt":"\u003cb>The & king"' in text
+    said = complaint(capsys, ["export", str(character_run), *arguments])
+    assert "'<'" in said
+
+
+def test_export_says_what_is_missing(run, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "llm_core.course.export", None)
+    assert "my-own-llm[course]" in complaint(capsys, ["export", str(run)])
+
+
 # ---------------------------------------------------------------- mistakes
 
 
@@ -586,6 +619,11 @@ MISTAKES = {
     "a NUL": ["info", "a\0b"],
     "escape sequences": ["info", "\x1b[2J\n\n\n\rboo"],
     "a lone surrogate": ["info", "\udcff"],
+    "nothing to export": ["export", "nothing"],
+    "a folder to export into": ["export", "stories", "-o", str(Path(__file__).parent)],
+    "no folder to export into": ["export", "stories", "-o", "/no/such/folder/a.html"],
+    "a file without a name": ["export", "stories", "-o", ""],
+    "a preset to export": ["export", "tiny"],
     "no text to explore": ["explore", "tiny", "--text", ""],
     "text that is not UTF-8": ["explore", "tiny", "--text", "a\udcffb"],
 }

@@ -214,6 +214,7 @@ def build_parser() -> Parser:
     _generate(command("generate", "generate", "Let a model write."))
     _explore(command("explore", "explore", "Look inside a model, part by part."))
     _info(command("info", "info", "Say how large a model is, and what it needs."))
+    _export(command("export", "export", "Make a page of its own for a model."))
     return parser
 
 
@@ -374,6 +375,24 @@ def _info(parser: Parser) -> None:
     _model(parser, f"a folder that train has written, or {', '.join(PRESETS)}")
     group = Group(parser, "options")
     group.add("--batch-size", whole(1, MOST), "texts in a step", Recipe().batch_size)
+
+
+def _export(parser: Parser) -> None:
+    parser.usage = "llm-core export MODEL [options]"
+    parser.description = (
+        "Write one HTML file in which a model writes: it works from the disk, in any "
+        "browser, without a server or a network."
+    )
+    _model(parser, "a folder that train has written, or a model that comes along")
+    group = Group(parser, "options")
+    group._group.add_argument(
+        "-o",
+        "--output",
+        type=not_empty,
+        metavar="FILE",
+        help="the file to write, or to replace (default: the model's name, .html)",
+    )
+    group.add("--prompt", text, "how the text begins, until a reader changes it")
 
 
 def _model(parser: Parser, help: str) -> None:

@@ -25,6 +25,7 @@
 
   const scripts = {};
   const load = (name) => scripts[name] ??= new Promise((resolve, reject) => {
+    if (name in llmWidgets || name in llmShared) return resolve(); // the page has it
     const script = document.createElement("script");
     script.src = `${base}${name}.js`;
     script.onload = resolve;
