@@ -52,24 +52,22 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def script_seconds(page: Page) -> float:
-    """Return the processor time that the page's scripts have taken."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return {m["name"]: m["value"] for m in metrics}["TaskDuration"]
-
-
 def paces(page: Page, by_processor: bool) -> list[float]:
     """Let it write some stories; return the tokens a second of each."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return {each["name"]: each["value"] for each in metrics}["TaskDuration"]
+
     found = []
     for _ in range(RUNS):
-        before = script_seconds(page)
+        before = busy()
         page.get_by_role("button", name="Another seed").click()
         page.get_by_role("button", name="Run").wait_for()
-        taken = script_seconds(page) - before
         tokens, pace = re.findall(r"\d+", page.locator(".llm-pace").text_content())
-        found.append(int(tokens) / taken if by_processor else float(pace))
+        found.append(int(tokens) / (busy() - before) if by_processor else float(pace))
     return found
 
 

@@ -1,13 +1,17 @@
-"""The playground shows and writes what the core would, whichever way it is asked for."""
+"""The playground shows and writes what the core would, whichever way it is asked."""
 
+import copy
 import re
+import urllib.request
 from math import prod
+from pathlib import Path
 
 import pytest
 import torch
 from browser.hands import drag, press, slider, visible
 
 from llm_core.checkpoint import load_pretrained
+from llm_core.course.export import to_page
 from llm_core.course.page_model import quantized
 from llm_core.course.widgets import Playground
 from llm_core.generation import SamplingConfig, encode_prompt
@@ -276,7 +280,7 @@ HOSTILE = "<script>fail()</script><img src=x onerror=fail()> \u202eאבג שלו
 def loop_of(text):
     """A model that has learned nothing but to repeat a text, and its tokenizer."""
     tokenizer = BPETokenizer(256 + 1, special_tokens=(END_OF_TEXT,))
-    tokenizer.train("")
+    tokenizer.train("a")
     ids = tokenizer.encode(text)
     torch.manual_seed(0)
     config = GPTConfig(
@@ -343,6 +347,27 @@ def test_what_cannot_be_read_is_told(stage):
         assert widget.locator(".llm-unread").count() == 11
         widget.get_by_role("button", name="Step").click()
         assert len(written_by(widget)) == 15
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_exported_page_works_from_the_disk(visit, addresses, stories, width):
+    """With a reader's own model, and with one that the book's pages share."""
+    folder = Path(urllib.request.url2pathname(addresses["stage"][len("file:") :]))
+    shipped, tokenizer = load_pretrained("stories")
+    own = copy.deepcopy(shipped)
+    with torch.no_grad():
+        own.token_embedding.weight *= 1.01
+    for model in (shipped, own):
+        page = to_page(model, tokenizer, "Far away, in a", "A <model>")
+        (folder / "exported.html").write_text(page, encoding="utf-8")
+        with visit("exported.html", "stage", width=width) as page:
+            assert page.locator("h1").text_content() == "A <model>"
+            widget = page.locator(".llm-playground")
+            ids = encode_prompt(tokenizer, "Far away, in a")
+            check_rows(widget, (quantized(model), tokenizer), ids)
+            run(widget)
+            assert widget.locator(".llm-end").count() == 1
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_nothing_is_fetched_once_the_page_is_there(visit):

@@ -5,22 +5,8 @@
 
 const ROWS = 8; // tokens with a row of their own; the others share one
 const FULL_SHADE = 8; // bits
-const SLICE = 12; // milliseconds of writing between two pictures
+const SLICE = 24; // milliseconds of writing between two pictures
 const LONGEST = 1000; // ids
-
-// A token's name where it stands alone: what cannot be seen is written in numbers.
-function nameOf(token) {
-  const bytes = bytesOf(token);
-  const inHex = (numbers) => [...numbers].map((n) => n.toString(16).padStart(2, "0")).join(" ");
-  let text;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return `⟨${inHex(bytes)}⟩`; // a part of a character
-  }
-  if (/^[ \n]*$/.test(text) || !/^[\p{C}\p{Z}\p{M}]*$/u.test(text)) return visible(text);
-  return `⟨U+${inHex([...text].map((character) => character.codePointAt(0)))}⟩`;
-}
 
 // The text of a growing list of ids, a <span> for each. A character of several tokens
 // stands where it becomes whole.
