@@ -14,6 +14,7 @@ from llm_core.course.palette import COLORS, INK
 from llm_core.course.widgets import (
     AttentionMap,
     BlockParts,
+    ComputePlanner,
     Frame,
     Frames,
     GradientSteps,
@@ -51,6 +52,7 @@ ALL = [
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
     BlockParts([RUN], norm="</script>"),
+    ComputePlanner("GPT-3", 1e11, {"</script>": (1e4, 1e5, 16, 64)}),
     GradientSteps({" ": 4, "</script>": 3, "i": 1}),
     MergeStepper("a & </script> b"),
     ModelCalculator({"</script>": PRESETS["tiny"]}, "</script>"),

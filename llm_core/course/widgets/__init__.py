@@ -23,6 +23,7 @@ script into a classic one.
 from llm_core.course.widgets.attention_map import AttentionMap
 from llm_core.course.widgets.base import Widget, table, visible
 from llm_core.course.widgets.block_parts import BlockParts
+from llm_core.course.widgets.compute_planner import ComputePlanner
 from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.gradient_steps import GradientSteps
 from llm_core.course.widgets.merge_stepper import MergeStepper
@@ -37,6 +38,7 @@ from llm_core.course.widgets.shape_slider import ShapeSlider
 __all__ = [
     "AttentionMap",
     "BlockParts",
+    "ComputePlanner",
     "Frame",
     "Frames",
     "GradientSteps",
