@@ -18,6 +18,7 @@ from llm_core.course.widgets import (
     Frame,
     Frames,
     GradientSteps,
+    HeadBrowser,
     MergeStepper,
     ModelCalculator,
     NextCharacter,
@@ -52,8 +53,10 @@ ALL = [
     Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
     BlockParts([RUN], norm="</script>"),
+    CacheCalculator({"</script>": PRESETS["tiny"]}, "</script>", {"a": (8, 60)}, "a"),
     ComputePlanner("GPT-3", 1e11, {"</script>": (1e4, 1e5, 16, 64)}),
     GradientSteps({" ": 4, "</script>": 3, "i": 1}),
+    HeadBrowser(untrained(WORDS.vocab_size), WORDS, "</script>"),
     MergeStepper("a & </script> b"),
     ModelCalculator({"</script>": PRESETS["tiny"]}, "</script>"),
     NextCharacter(STORY, COUNTS, 5, order=1),
@@ -62,6 +65,11 @@ ALL = [
     ShapeSlider((2, 3), (1, 0)),
 ]
 names = [type(widget).__name__ for widget in ALL]
+
+
+def serving(name="a", device="a", **bits):
+    """A calculator for one model on one device."""
+    return CacheCalculator({"a": PRESETS["tiny"]}, name, {"a": (8, 60)}, device, **bits)
 
 
 def test_every_widget_is_tried_here_and_in_a_browser():
@@ -134,6 +142,10 @@ def test_the_future_is_not_sent():
         (lambda: BlockParts([]), "one run for each"),
         (lambda: BlockParts([RUN, RUN]), "each of 1 settings, got 2"),
         (lambda: BlockParts([RUN | {"size": [1]}]), r"2 values in each .* \[1, 2\]"),
+        (lambda: serving(name="b"), "one of a, got 'b'"),
+        (lambda: serving(device="b"), "one of a, got 'b'"),
+        (lambda: serving(weight_bits=5), r"\(4, 8, 16, 32\), got 5"),
+        (lambda: serving(cache_bits=0), r"\(4, 8, 16, 32\), got 0"),
         (lambda: NextCharacter(STORY, COUNTS, 5, order=2), r"1\.\.1, got 2"),
         (lambda: NextCharacter(STORY, COUNTS, 5, 1, place=-1), "place must be in"),
         (lambda: NextCharacter(STORY, COUNTS, 0, order=1), "above 0, got 0"),

@@ -23,9 +23,11 @@ script into a classic one.
 from llm_core.course.widgets.attention_map import AttentionMap
 from llm_core.course.widgets.base import Widget, table, visible
 from llm_core.course.widgets.block_parts import BlockParts
+from llm_core.course.widgets.cache_calculator import CacheCalculator
 from llm_core.course.widgets.compute_planner import ComputePlanner
 from llm_core.course.widgets.frames import Frame, Frames
 from llm_core.course.widgets.gradient_steps import GradientSteps
+from llm_core.course.widgets.head_browser import HeadBrowser
 from llm_core.course.widgets.merge_stepper import MergeStepper
 from llm_core.course.widgets.model_calculator import ModelCalculator
 from llm_core.course.widgets.next_character import NextCharacter
@@ -38,10 +40,12 @@ from llm_core.course.widgets.shape_slider import ShapeSlider
 __all__ = [
     "AttentionMap",
     "BlockParts",
+    "CacheCalculator",
     "ComputePlanner",
     "Frame",
     "Frames",
     "GradientSteps",
+    "HeadBrowser",
     "MergeStepper",
     "ModelCalculator",
     "NextCharacter",
