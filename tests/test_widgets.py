@@ -14,6 +14,7 @@ from llm_core.course.palette import COLORS, INK
 from llm_core.course.widgets import (
     AttentionMap,
     BlockParts,
+    CacheCalculator,
     ComputePlanner,
     Frame,
     Frames,

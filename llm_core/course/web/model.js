@@ -15,6 +15,20 @@ function bytesOf(token) {
   return bytes;
 }
 
+// A token's name where it stands alone: what cannot be seen is written in numbers.
+function nameOf(token) {
+  const bytes = bytesOf(token);
+  const inHex = (numbers) => [...numbers].map((n) => n.toString(16).padStart(2, "0")).join(" ");
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return `⟨${inHex(bytes)}⟩`; // a part of a character
+  }
+  if (/^[ \n]*$/.test(text) || !/^[\p{C}\p{Z}\p{M}]*$/u.test(text)) return visible(text);
+  return `⟨U+${inHex([...text].map((character) => character.codePointAt(0)))}⟩`;
+}
+
 class PageTokenizer {
   constructor({ kind, tokens, merges, special }) {
     this.tokens = tokens;
@@ -172,6 +186,7 @@ class PageModel {
   }
 
   // Keys and values that were read: those of a head lie together, one row a position.
+  // Who wants to see whom each head reads gives it a function, `watch`.
   newCache() {
     const size = this.max_seq_len * this.num_kv_heads * this.headDim;
     const layers = Array.from({ length: this.num_layers },
@@ -243,6 +258,7 @@ class PageModel {
       const start = Math.floor(head / this.readers) * limit * D; // where its keys begin
       const query = queries.subarray(head * D, (head + 1) * D);
       const weights = softmax(multiply(keys, query, new Float32Array(at + 1), null, start));
+      cache.watch?.(layer, head, weights);
       mix(values, weights, mixed.subarray(head * D, (head + 1) * D), start);
     }
     return this.linear(mixed, `${name}output`);

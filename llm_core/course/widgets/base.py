@@ -18,7 +18,7 @@ from llm_core.course.palette import css_variables
 
 WEB = Path(__file__).parent.parent / "web"
 EXPORT = "export default "
-SHARED = {"common", "hydrate", "model", "oracle"}  # scripts that are no widget's own
+SHARED = {"common", "heads", "hydrate", "model", "oracle"}  # scripts that are no widget's own
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # data by MIME type, metadata
 
 
@@ -28,15 +28,24 @@ def read(name: str) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def script(name: str) -> str:
-    """Return a widget's module: the shared helpers, then its own script.
+def needed(name: str) -> list[str]:
+    """Return the shared scripts that a widget's own one needs.
 
-    One that needs others says so in its first line: `// With model.js and oracle.js.`
+    It says so in its first line: `// With model.js and oracle.js.`
     """
-    own = read(f"{name}.js")
-    first = own.partition("\n")[0]
-    needed = re.findall(r"\w+\.js", first) if first.startswith("// With ") else []
-    return "".join(read(file) for file in ("common.js", *needed)) + own
+    first = read(f"{name}.js").partition("\n")[0]
+    return re.findall(r"(\w+)\.js", first) if first.startswith("// With ") else []
+
+
+def script(name: str) -> str:
+    """Return a widget's module: the shared helpers, then its own script."""
+    return "".join(read(f"{file}.js") for file in ("common", *needed(name), name))
+
+
+def styles(name: str) -> str:
+    """Return a widget's style sheet: the book's colours and rules, then its own."""
+    files = ("widgets", *needed(name), name)
+    return css_variables() + "".join(read(f"{file}.css") for file in files)
 
 
 class Widget(anywidget.AnyWidget):
@@ -55,7 +64,7 @@ class Widget(anywidget.AnyWidget):
 
     def __init__(self, **state: Any) -> None:
         self._esm = script(self.name)  # anywidget reads these two
-        self._css = css_variables() + read("widgets.css") + read(f"{self.name}.css")
+        self._css = styles(self.name)
         super().__init__(**state, _dom_classes=self.css_classes)
 
     def fallback(self) -> str:

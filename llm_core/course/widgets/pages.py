@@ -21,6 +21,6 @@ def page_files() -> dict[str, str]:
         for name in names
     }
     styles = [css_variables(), read("widgets.css")]
-    styles += [read(f"{name}.css") for name in names]
+    styles += [read(f"{name}.css") for name in (*sorted(SHARED), *names)]
     files |= {f"{name}.js": text for name, text in shared_scripts().items()}
     return {**files, "hydrate.js": read("hydrate.js"), "widgets.css": "".join(styles)}

@@ -54,11 +54,11 @@ class Playground(Widget):
     def state(self) -> dict[str, Any]:
         """Return what the script reads in a page: of a model that ships, the name."""
         state = super().state()
-        own = {name: state.pop(name) for name in ("header", "weights", "grammar")}
-        shared = shipped().get(_digest(Packed(self.header, self.weights)))
-        if shared is not None:
-            return {**state, "shared": shared}
-        return {**state, **own, "weights": _to_text(self.weights)}
+        del state["header"], state["weights"]
+        state |= for_page(Packed(self.header, self.weights))
+        if "shared" in state:
+            del state["grammar"]  # it comes with the model
+        return state
 
     def fallback(self) -> str:
         """Return a table of the likeliest tokens after the prompt."""
@@ -85,6 +85,14 @@ def _expected(
         (tokenizer.decode([int(id)]), float(p))
         for p, id in zip(found.values, found.indices, strict=True)
     ]
+
+
+def for_page(packed: Packed) -> dict[str, Any]:
+    """Return what a page's script finds a model by: the name of one that ships, or all."""
+    shared = shipped().get(_digest(packed))
+    if shared is not None:
+        return {"shared": shared}
+    return {"header": packed.header, "weights": _to_text(packed.weights)}
 
 
 @cache
