@@ -74,6 +74,14 @@ UNEXPLAINED = {
     "untouched": "would still give every tensor of the model a gradient. In {patient} "
     "one never had any",
 }
+# One diagnosis needs other words: with it, too, something of the answer comes through.
+OTHER_WORDS = {
+    (
+        "wrong softmax axis",
+        "below",
+    ): "lets a little of the future through, but no whole "
+    "answers. {patient}'s loss lies far below the floor",
+}
 # Where more than one finding speaks against a diagnosis, the plainest comes first.
 PLAINEST = (
     "below",
@@ -94,7 +102,7 @@ def against(diagnosis: str, fault: str) -> str:
     made, seen = SIGNS[diagnosis], SIGNS[fault]
     for sign in PLAINEST:
         if sign in seen - made:
-            return UNEXPLAINED[sign]
+            return OTHER_WORDS.get((diagnosis, sign), UNEXPLAINED[sign])
         if sign in made - seen:
             return ABSENT[sign]
     raise ValueError(f"nothing tells {diagnosis} from {fault}")
@@ -172,6 +180,7 @@ ALARM = WriteFunction(
         (0.2, 3000, 3000, 0.3, 0.02),  # 0.2885: within three errors
         (0.05, 200, 900, 0.0, 0.01),
         (2.0, 100, 2500, 0.3, 0.005),  # 0.115: the loss per token is no floor's unit
+        (0.05, 1000, 4000, 0.3, 0.01),
     ],
     misconceptions=[
         Misconception(
@@ -301,6 +310,8 @@ DEDUPE = WriteFunction(
     cases=[
         (["A cat.", "A dog."], ["A cow.", "A cat.", "A hen."]),
         (["A cat."], ["a  CAT.\n", "A cow."]),
+        (["A cat."], ["a cat.\n", "A cow."]),
+        (["A cat."], ["A cow.", "A cow.", "A hen."]),
         (["A cat."], ["Some hen.", "A cow.", "some hen.", "A  cow.", "An ant."]),
         (["A black cat sat."], ["black cat", "A cat sat."]),
         ([], ["A cow."]),
@@ -420,6 +431,7 @@ PICK = WriteFunction(
         ({0.02: [1.5, 1.5], 0.01: [1.25, 1.75], 0.04: [None, None]},),
         ({0.3: [1.0, 2.0, 3.0], 0.1: [2.25, 1.5, 2.5], 0.2: [None, 1.0, 1.0]},),
         ({0.001: [1.5], 0.002: [1.0], 0.004: [0.5], 0.008: [None]},),
+        ({0.01: [2.0, 1.0], 0.02: [1.6, 1.6], 0.005: [2.5, 2.5]},),
     ],
     misconceptions=[
         Misconception(
@@ -462,7 +474,7 @@ PICK = WriteFunction(
             picking(mean_of_sound, high=True),
         ),
         Misconception(
-            "you add up the losses of the first seed only.",
+            "you look at the first seed only.",
             picking(lambda losses: None if None in losses else losses[0]),
         ),
         Misconception(
@@ -558,6 +570,8 @@ STOP = WriteFunction(
         ([3.0, 2.0, 2.1, 2.2, 1.9, 2.5], 3),
         ([3.0, 2.0, 2.5, 2.4, 2.6, 1.0], 3),
         ([5.0, 4.0, 4.5, 4.4, 4.3, 3.0], 3),
+        ([3.0, 2.0, 2.1, 2.2, 2.3, 2.4, 1.0], 2),
+        ([3.0, 2.0, 2.1, 1.9, 2.0, 2.0], 3),
     ],
     misconceptions=[
         Misconception(
