@@ -65,7 +65,7 @@ def paces(page: Page, by_processor: bool) -> list[float]:
     for _ in range(RUNS):
         before = busy()
         page.get_by_role("button", name="Another seed").click()
-        page.get_by_role("button", name="Run").wait_for()
+        page.get_by_role("button", name="Run", exact=True).wait_for()
         tokens, pace = re.findall(r"\d+", page.locator(".llm-pace").text_content())
         found.append(int(tokens) / (busy() - before) if by_processor else float(pace))
     return found

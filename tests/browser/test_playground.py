@@ -106,12 +106,12 @@ def written_by(widget):
 
 
 def run(widget):
-    widget.get_by_role("button", name="Run").click()
+    widget.get_by_role("button", name="Run", exact=True).click()
     wait_for_rest(widget)
 
 
 def wait_for_rest(widget):
-    widget.get_by_role("button", name="Run").wait_for()
+    widget.get_by_role("button", name="Run", exact=True).wait_for()
 
 
 @pytest.fixture(params=["http", "disk"])
@@ -137,7 +137,7 @@ def test_a_prompt_is_continued_as_the_core_would(intro, stories):
     text = tokenizer.decode(expected[:-1])
     assert written_by(widget) == prompt + text
     assert widget.locator(".llm-end").text_content() == "the end"
-    assert widget.get_by_role("button", name="Step").is_disabled()
+    assert widget.get_by_role("button", name="Step", exact=True).is_disabled()
 
 
 def test_each_slider_follows_the_keyboard_and_the_text_follows_it(intro, stories):
@@ -158,7 +158,7 @@ def test_each_slider_follows_the_keyboard_and_the_text_follows_it(intro, stories
     assert settings_of(widget) == sampling
     expected = write(model, ids, sampling, 0, ids[0], limit=len(ids) + 12)
     for _ in expected:
-        widget.get_by_role("button", name="Step").click()
+        widget.get_by_role("button", name="Step", exact=True).click()
     assert written_by(widget) == prompt + tokenizer.decode(expected)
     press(slider(widget, "Temperature"), "Home")
     check_rows(widget, stories, ids + expected)
@@ -258,12 +258,12 @@ def test_running_can_be_stopped_and_the_page_answers_meanwhile(stage):
                 tick();
             }"""
         )
-        widget.get_by_role("button", name="Run").click()
+        widget.get_by_role("button", name="Run", exact=True).click()
         page.wait_for_function(
             "document.querySelectorAll('.llm-written span').length > 5"
         )
         press(slider(widget, "Temperature"), "ArrowLeft")
-        widget.get_by_role("button", name="Stop").click()
+        widget.get_by_role("button", name="Stop", exact=True).click()
         length = len(written_by(widget))
         assert 5 < length < 1000
         ticks = page.evaluate("ticks.length")
@@ -271,7 +271,7 @@ def test_running_can_be_stopped_and_the_page_answers_meanwhile(stage):
         assert len(written_by(widget)) == length
         run(widget)
         assert len(written_by(widget)) == 1000
-        assert widget.get_by_role("button", name="Run").is_disabled()
+        assert widget.get_by_role("button", name="Run", exact=True).is_disabled()
 
 
 HOSTILE = "<script>fail()</script><img src=x onerror=fail()> \u202eאבג שלום 👍🏽 a"
@@ -313,10 +313,10 @@ def test_hostile_text_is_shown_as_text(stage):
     model, tokenizer, length = loop_of(HOSTILE)
     with stage(Playground(model, tokenizer)) as page:
         widget = page.locator(".llm-playground")
-        page.evaluate("globalThis.fail = () => { throw new Error('it ran') }")
+        page.evaluate("() => { globalThis.fail = () => console.error('it ran') }")
         press(slider(widget, "Temperature"), "Home")
         for _ in range(length):
-            widget.get_by_role("button", name="Step").click()
+            widget.get_by_role("button", name="Step", exact=True).click()
         assert written_by(widget) == HOSTILE
         assert widget.locator(".llm-written :is(script, img)").count() == 0
         emoji = widget.locator(".llm-written span", has_text="👍")
@@ -339,13 +339,13 @@ def test_what_cannot_be_read_is_told(stage):
         said = widget.locator(".llm-status")
         begin_with(widget, "abd")
         assert "never seen the character “d”" in said.text_content()
-        assert widget.get_by_role("button", name="Run").is_disabled()
+        assert widget.get_by_role("button", name="Run", exact=True).is_disabled()
         begin_with(widget, "")
         assert "type how the text begins" in said.text_content()
         begin_with(widget, "abcabcabcabcab")  # longer than the context
         assert "can be drawn" in said.text_content()
         assert widget.locator(".llm-unread").count() == 11
-        widget.get_by_role("button", name="Step").click()
+        widget.get_by_role("button", name="Step", exact=True).click()
         assert len(written_by(widget)) == 15
 
 

@@ -31,7 +31,7 @@ def test_the_front_page_runs_too_and_its_model_writes(run_all):
         assert "1 of" in widget.locator(".llm-status").text_content()
         press(slider(widget, "Token"), "ArrowLeft", 2)
         assert "stands here" in widget.locator(".llm-status").text_content()
-        widget.get_by_role("button", name="Run").click()
+        widget.get_by_role("button", name="Run", exact=True).click()
         widget.locator(".llm-end").wait_for()
         move_everything(page)
 
