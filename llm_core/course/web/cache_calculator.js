@@ -40,12 +40,7 @@ function rounded(number) {
     : Number(number.toFixed(digits)).toLocaleString("en-US", { minimumFractionDigits: digits });
 }
 
-const inBytes = (number) => {
-  const prefixes = ["", "k", "M", "G", "T", "P"];
-  let power = 0;
-  for (; number >= 999.5 && power + 1 < prefixes.length; power++) number /= 1000;
-  return `${power ? rounded(number) : number} ${prefixes[power]}B`;
-};
+const inBytes = (number) => inUnits(number, "B");
 
 function render({ model, el }) {
   const models = model.get("models");

@@ -42,15 +42,6 @@ function costs({ vocab_size: V, d_model: C, num_layers: L, max_seq_len: T, batch
 const sum = (parts) => Object.values(parts).reduce((a, b) => a + b);
 const exactly = (number) => number.toLocaleString("en-US");
 
-// 1234567 bytes are "1.23 MB": three digits that count.
-function inUnits(number, unit) {
-  const prefixes = ["", "k", "M", "G", "T", "P", "E", "Z"];
-  let power = 0;
-  for (; number >= 999.5 && power + 1 < prefixes.length; power++) number /= 1000;
-  const digits = power === 0 || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
-  return `${number.toFixed(digits)} ${prefixes[power]}${unit}`;
-}
-
 function render({ model, el }) {
   const shapes = model.get("shapes");
   const shape = () => Object.fromEntries(Object.keys(STOPS).map((each) => [each, model.get(each)]));
