@@ -172,6 +172,7 @@ class Trainer:
         self.train_stream, self.validation_stream = train, validation
         self.optimizers = build_optimizers(model, config)
         self.step = 0
+        self._num_rows = config.batch_size  # of a batch, in all processes together
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self._forward = torch.compile(model) if config.compile else model
         for stream in (train, validation):
@@ -210,7 +211,7 @@ class Trainer:
             optimizer.step()
         self.step += 1
         seconds = perf_counter() - started
-        rows = config.batch_size * config.accumulation_steps
+        rows = self._num_rows * config.accumulation_steps
         return StepReport(
             step=self.step,
             loss=loss,
@@ -233,24 +234,27 @@ class Trainer:
 
     def _accumulate_gradients(self) -> float:
         """Add up the gradients of one step's batches, and return their mean loss."""
-        config, length = self.config, self.model.config.max_seq_len
+        config = self.config
         device = self.model.token_embedding.weight.device
         total = 0.0
         self.model.zero_grad(set_to_none=True)
         for part in range(config.accumulation_steps):
-            inputs, targets, weights = sample_batch(
-                self.train_stream,
-                config.batch_size,
-                length,
-                config.seed,
-                self.step * config.accumulation_steps + part,
-            )
+            inputs, targets, weights = self._batch(part)
             with self._autocast(device):
                 logits = self._forward(inputs.to(device))
                 loss = next_token_loss(logits, targets.to(device), weights.to(device))
             torch.autograd.backward(loss / config.accumulation_steps)
             total += loss.item() / config.accumulation_steps
         return total
+
+    def _batch(self, part: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw one of a step's batches; `distributed` shares them out."""
+        config = self.config
+        number = self.step * config.accumulation_steps + part
+        length = self.model.config.max_seq_len
+        return sample_batch(
+            self.train_stream, self._num_rows, length, config.seed, number
+        )
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         if self.config.precision == "float32":
@@ -274,7 +278,11 @@ class Trainer:
         for optimizer, name, parameter in self._owned_parameters():
             for key, tensor in optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}/{name}"] = tensor
-        values = {"config": asdict(self.config), "data": self._fingerprint()}
+        values = {
+            "config": asdict(self.config),
+            "data": self._fingerprint(),
+            "rows": self._num_rows,
+        }
         return TrainingState(self.step, tensors, values)
 
     def _owned_parameters(self) -> Iterator[tuple[Optimizer, str, Tensor]]:
@@ -321,6 +329,12 @@ class Trainer:
         if state.values.get("data") != trainer._fingerprint():
             raise CheckpointError(
                 f"{folder} was trained on other data: pass the streams it began with"
+            )
+        rows = state.values.get("rows", config.batch_size)
+        if rows != trainer._num_rows:
+            raise CheckpointError(
+                f"{folder}: a batch had {rows} rows, in all processes together, and "
+                f"would have {trainer._num_rows}: resume with as many processes"
             )
         try:
             trainer._restore(state)

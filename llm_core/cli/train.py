@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
@@ -56,27 +58,79 @@ RECALL_STORIES = 64  # the ones that follow the corpus, which no run has seen
 
 def train(arguments: argparse.Namespace) -> int:
     """Make a new run, from the first step to the last."""
+    with together() as is_first:
+        return start(arguments, is_first)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Go on with a run as if it had never stopped."""
+    with together() as is_first:
+        return go_on(arguments, is_first)
+
+
+@contextmanager
+def together() -> Iterator[bool]:
+    """Join the processes that torchrun has started, if it has; only the first speaks.
+
+    Yields whether this is the first, or the only one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    from llm_core.distributed import joined  # slow to load, and seldom needed
+
+    with (
+        joined() as rank,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere) if rank else nullcontext(),
+    ):
+        yield rank == 0
+
+
+def trainer_class() -> type[Trainer]:
+    """Return the trainer for one process, or for one of several."""
+    if not torch.distributed.is_initialized():
+        return Trainer
+    from llm_core.distributed import DistributedTrainer
+
+    return DistributedTrainer
+
+
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is up here, or in a process that trains with this one."""
+    if not torch.distributed.is_initialized():
+        return flag
+    from llm_core.distributed import any_of
+
+    return any_of(flag)
+
+
+def start(arguments: argparse.Namespace, is_first: bool) -> int:
+    """Make a new run; the folder is the first process's to make."""
     names = [field.name for field in fields(Recipe)]
     recipe = Recipe(**{name: getattr(arguments, name) for name in names})
     if recipe.data not in CORPORA and "://" not in recipe.data:
         recipe = replace(recipe, data=os.path.abspath(recipe.data))
     check_recipe(recipe)  # mistakes should show before a long preparation
-    if arguments.out:
+    if arguments.out and is_first:
         check_is_new(Path(arguments.out))
     line = StatusLine()
     try:
         text = read_text(recipe, line)
         folder = Path(arguments.out or f"runs/{text.name}-{recipe.preset}")
-        check_is_new(folder)
+        if is_first:
+            check_is_new(folder)
         run = prepare(folder, recipe, text, line)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped before training, nothing was kept") from None
-    run.info.write(folder)
+    run.writes = is_first
+    if is_first:
+        run.info.write(folder)
     return run.train()
 
 
-def resume(arguments: argparse.Namespace) -> int:
-    """Go on with a run as if it had never stopped."""
+def go_on(arguments: argparse.Namespace, is_first: bool) -> int:
+    """Take up a run."""
     folder, line = Path(arguments.run), StatusLine()
     info = RunInfo.read(folder)
     if arguments.device:
@@ -87,6 +141,7 @@ def resume(arguments: argparse.Namespace) -> int:
         run = take_up(folder, info, text, line)
     else:  # it was stopped before its first save
         run = prepare(folder, info.recipe, text, line)
+    run.writes = is_first
     trainer = run.trainer
     if arguments.steps:
         if arguments.steps < trainer.step:
@@ -265,7 +320,7 @@ def prepare(
     config = model_config(recipe, tokenizer.vocab_size)
     torch.manual_seed(recipe.seed)
     model = GPTModel(config).to(choose_device(recipe.device))
-    trainer = Trainer(model, *streams, training_config(recipe))
+    trainer = trainer_class()(model, *streams, training_config(recipe))
     info = RunInfo(
         recipe=recipe,
         corpus=text.name,
@@ -286,7 +341,7 @@ def take_up(
     else:
         training, validation = (encode_corpus(part, tokenizer) for part in split(text))
     device = choose_device(info.recipe.device)
-    trainer = Trainer.resume(folder, training, validation, device)
+    trainer = trainer_class().resume(folder, training, validation, device)
     return Run(folder, info, trainer, tokenizer, line)
 
 
@@ -306,6 +361,7 @@ class Run:
     ) -> None:
         self.folder, self.info, self.trainer = folder, info, trainer
         self.tokenizer, self.line = tokenizer, line
+        self.writes = True  # into the folder, beside what the trainer saves
         self.saved_step = self.first_step = trainer.step
         self.started = perf_counter()
         lengths = document_lengths(trainer.validation_stream)
@@ -347,7 +403,7 @@ class Run:
         recipe, last = self.info.recipe, self.trainer.config.steps
         for report in self.trainer.run():
             self.show(report)
-            stopping = stop.requested  # asked once: it may change at any moment
+            stopping = any_process(stop.requested)  # asked once: it may change
             due = report.step % recipe.save_every == 0 or report.step == last
             if due or stopping:
                 self.save()
@@ -433,6 +489,8 @@ class Run:
 
     def log(self, report: StepReport, evaluation: Evaluation) -> None:
         """Append a measurement to the folder's log."""
+        if not self.writes:
+            return
         entry = {
             "step": report.step,
             "loss": report.loss,
@@ -445,6 +503,8 @@ class Run:
 
     def conclude(self, last: StepReport) -> None:
         """Say how good the model is, and let it write."""
+        if not self.writes:
+            return
         self.line.print(f"\ntrained in {in_time(perf_counter() - self.started)}")
         floor = self.trainer.validation_stream.floor
         if last.evaluation is not None and floor is not None:

@@ -254,15 +254,19 @@ RECIPES = {
                 replace(_MUON, steps=2500, final_fraction=1.0),
             ),
             Phase(
-                "those that say a wrong place, and in which somebody else says the "
-                "colour; a token that tells a fact counts 30 times",
-                partial(facts_first, chosen=sets_traps, weight=30.0),
-                replace(_MUON, steps=1200, seed=2, final_fraction=1.0),
+                "these, and those that say a wrong place and in which somebody else "
+                "says the colour; a token that tells a fact counts 30 times",
+                partial(
+                    facts_first,
+                    chosen=lambda story: asks_for_much(story) or sets_traps(story),
+                    weight=30.0,
+                ),
+                replace(_MUON, steps=1500, seed=2, final_fraction=1.0),
             ),
             Phase(
                 "the 100,000 stories of seed 0",
                 all_stories,
-                replace(_MUON, steps=6000, seed=1, schedule="cosine"),
+                replace(_MUON, steps=5500, seed=1, schedule="cosine"),
             ),
         ),
         measure=measure_stories,
