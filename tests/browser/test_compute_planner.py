@@ -54,7 +54,7 @@ def setting(widget):
         "peak": PEAKS[choices(widget, "Device").input_value()],
         "utilization": int(shown(widget, "utilization")),
         "count": int(shown(widget, "devices")),
-        "ratio": int(shown(widget, "tokens a parameter")),
+        "ratio": int(shown(widget, "ratio D / N")),
     }
 
 
@@ -107,7 +107,7 @@ def check_plan(widget):
     assert numbers["tokens"] == pytest.approx(right["best tokens"], rel=6e-3)
 
 
-LABELS = (*FOUR, "utilization", "devices", "tokens a parameter")
+LABELS = (*FOUR, "utilization", "devices", "ratio D / N")
 
 
 def test_every_slider_is_followed_by_keyboard(stage):
@@ -117,7 +117,7 @@ def test_every_slider_is_followed_by_keyboard(stage):
         for label in LABELS:
             before = setting(widget)
             press(slider(widget, label), "ArrowRight")
-            name = {"devices": "count", "tokens a parameter": "ratio"}.get(label, label)
+            name = {"devices": "count", "ratio D / N": "ratio"}.get(label, label)
             after = setting(widget)
             assert {each for each in after if after[each] != before[each]} == {name}
             assert after[name] > before[name]
@@ -193,7 +193,7 @@ def test_the_button_plans_the_best_use_of_the_budget(stage):
         assert plan(**after)["FLOPs"] == pytest.approx(right["FLOPs"], rel=1e-4)
         check_plan(widget)
         assert widget.get_by_role("button", name="Plan this training").is_disabled()
-        press(slider(widget, "tokens a parameter"), "ArrowRight")
+        press(slider(widget, "ratio D / N"), "ArrowRight")
         widget.get_by_role("button", name="Plan this training").click()
         ratio = setting(widget)["tokens"] / setting(widget)["parameters"]
         assert ratio == pytest.approx(setting(widget)["ratio"], rel=1e-4)

@@ -249,3 +249,57 @@ WRONG = {
         ),
     },
 }
+
+
+# --- the chapter's numbers, by other ways ---------------------------------------------
+
+
+def test_chapter_09s_counting_is_pytorchs():
+    for width in (8, 24):
+        config = runs.shape(width)
+        with torch.device("meta"):
+            model = GPTModel(config)
+            ids = torch.zeros(1, config.max_seq_len, dtype=torch.int64)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            next_token_loss(model(ids), ids).backward()
+        counted = counter.get_total_flops() / ids.numel()
+        assert counted == runs.training_flops(config)
+        matrices = [p for p in model.parameters() if p.ndim == 2]
+        assert sum(p.numel() for p in matrices) == runs.matrix_numbers(config)
+
+
+def test_chapter_09s_fit_is_numpys_and_its_optimum_is_the_lowest():
+    for case in chapter_09.FIT.cases:
+        assert chapter_09.fit_law(*case) == pytest.approx(right_fit(*case))
+    for flops, a, alpha, b, beta in chapter_09.OPTIMUM.cases:
+        best, _ = chapter_09.optimum(flops, a, alpha, b, beta)
+
+        def loss(n, flops=flops, a=a, alpha=alpha, b=b, beta=beta):
+            return a * n**-alpha + b * (flops / 6 / n) ** -beta
+
+        assert loss(best) < min(loss(0.9 * best), loss(1.1 * best))
+
+
+@pytest.fixture(scope="module")
+def bench():
+    path = NOTEBOOKS.parent / "benchmarks" / "bands_chapter_09.py"
+    spec = importlib.util.spec_from_file_location("bands_chapter_09", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["", "rate", "targets", "wild", "half", "long"])
+def test_a_planted_fault_leaves_chapter_09s_bands(bench, fault):
+    bands, _ = read_bands(find_expected(NOTEBOOKS), "09")
+    assert bands["bits_of_the_smallest"].holds(bench.measure(0, fault)) == (not fault)
+
+
+def test_forgetting_attention_or_the_head_leaves_chapter_09s_bands():
+    bands, _ = read_bands(find_expected(NOTEBOOKS), "09")
+    band, config = bands["flops_of_a_token"], runs.shape(8)
+    assert band.holds(runs.training_flops(config))
+    assert not band.holds(6 * runs.matrix_numbers(config))
+    head = 6 * config.vocab_size * config.d_model
+    assert not band.holds(runs.training_flops(config) - head)

@@ -98,7 +98,7 @@ FIFTH = 40
 
 
 @recorded(
-    points=[{"width": width, "seed": seed} for seed in range(4) for width in WIDTHS],
+    points=[{"width": width, "seed": seed} for seed in range(3) for width in WIDTHS],
     tolerance=0.03,
 )
 def four_sizes(width: int, seed: int) -> Results:
@@ -116,9 +116,7 @@ def fifth_size(width: int, seed: int) -> Results:
 
 
 @recorded(
-    points=[
-        {"width": width, "seed": seed} for seed in range(2) for width in (8, 16, 32, 64)
-    ],
+    points=[{"width": width, "seed": 0} for width in (8, 16, 32, 64)],
     tolerance=0.03,
 )
 def matched_compute(width: int, seed: int) -> Results:
@@ -127,11 +125,7 @@ def matched_compute(width: int, seed: int) -> Results:
 
 
 @recorded(
-    points=[
-        {"num_stories": count, "seed": seed}
-        for seed in range(2)
-        for count in (16, 64, 256, 1024)
-    ],
+    points=[{"num_stories": count, "seed": 0} for count in (16, 64, 256, 1024)],
     tolerance=0.03,
 )
 def few_stories(num_stories: int, seed: int) -> Results:

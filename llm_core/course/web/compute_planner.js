@@ -85,7 +85,7 @@ function render({ model, el }) {
   const sliders = Object.fromEntries(Object.entries(STOPS).map(([trait, stops]) => {
     const known = FOUR.includes(trait) ? Object.values(trainings).map((each) => each[FOUR.indexOf(trait)]) : [];
     const values = [...new Set([...stops, ...known])].sort((a, b) => a - b);
-    const label = { count: "devices", ratio: "tokens a parameter" }[trait] ?? trait;
+    const label = { count: "devices", ratio: "ratio D / N" }[trait] ?? trait;
     return [trait, slider(model, trait, { label, values, format: words[trait] ?? String })];
   }));
 
