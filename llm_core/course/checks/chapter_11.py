@@ -772,6 +772,7 @@ READERS = WriteFunction(
         (80, 3_350, 14, 2, 300),
         (10, 1_000, 14, 2, 10),
         (1_000, 2_000, 30, 11, 7),
+        (100, 50, 20, 3, 20),
     ],
     misconceptions=[
         Misconception(
