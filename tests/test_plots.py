@@ -17,6 +17,7 @@ def pictures():
     yield plots.distribution({"a b": 0.75, "c": 0.25}, x_label="share")
     yield plots.loss_curve([1, 2], [3, 2], validation=([2], [2.1]), floor=1.0)
     yield plots.attention_map(MAP, [" the", " cat"])
+    yield plots.shades([[0.25, 0.0]], ["a"], ["b", "c"], **PLANE)
     yield plots.grids([{"x": [["a", "b"]], "y": [["b"], ["a"]]}], {"a": 0.2, "b": 0.6})
     yield plots.points({"a": {" one": (0, 1)}, "b": {"x": (1, 0)}}, **PLANE)
     yield plots.graph({"u": (0, 0, "u = 1", "2"), "v": (2, 0, "v", "1")}, [("u", "v")])
@@ -189,3 +190,13 @@ def test_a_grid_writes_each_word_once_and_shades_it_as_told():
         patch.get_alpha() for patch in ax.patches if patch.get_alpha() is not None
     ]
     assert shades == [0.2, 0.6, 0, 0.2, 0.6]
+
+
+def test_shades_are_as_dark_as_their_shares_and_the_twin_says_the_same():
+    values = [[0.25, 0.0], [1.0, -0.5]]
+    ax = plots.shades(values, ["a", "b"], ["c", "d"], **PLANE)
+    assert [box.get_alpha() for box in ax.patches] == [0.15, 0, 0.6, 0]
+    assert [text.get_text() for text in ax.texts] == ["25", "100"]
+    twin = plots.shades_table(values, ["a", "b"], ["c", "d"], "Shares")
+    assert repr(twin).splitlines()[1:] == ["a 25 0", "b 100 -50"]
+    assert "Shares, in percent" in twin.markup

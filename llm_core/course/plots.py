@@ -206,6 +206,35 @@ def attention_map(weights: Any, tokens: Sequence[str]) -> Drawing:
 
 
 @in_style
+def shades(
+    values: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Drawing:
+    """Draw shares from 0 to 1 as a table of shaded boxes, each with its percentage.
+
+    Give `shades_table` beside it, for those who cannot see the picture.
+    """
+    ax = axes(width=1.4 + 0.62 * len(columns), height=1.3 + 0.3 * len(rows))
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            share = min(1.0, max(0.0, float(value)))
+            box = Rectangle((j, i), 1, 1, facecolor=color("sequence"))
+            box.set(alpha=0.6 * share, edgecolor=NO_PAPER)
+            ax.add_patch(box)
+            if share >= 0.005:
+                ax.text(j + 0.5, i + 0.5, f"{share:.0%}"[:-1], ha="center", va="center")
+    ax.set_xticks([j + 0.5 for j in range(len(columns))], columns, rotation=90)
+    ax.set_yticks([i + 0.5 for i in range(len(rows))], rows)
+    ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
+    ax.set(xlabel=x_label, ylabel=y_label)
+    return ax
+
+
+@in_style
 def points(
     groups: Mapping[str, Mapping[str, tuple[float, float]]],
     *,
@@ -460,4 +489,19 @@ def attention_table(weights: Any, tokens: Sequence[str]) -> Picture:
     return Picture(
         f"<details><summary>The weights as a table</summary>{markup}</details>",
         "\n".join(map(" ".join, cells)),
+    )
+
+
+def shades_table(
+    values: Any, rows: Sequence[str], columns: Sequence[str], caption: str
+) -> Picture:
+    """Show shares in percent as a table that can be opened: the twin of `shades`."""
+    cells = [
+        [name, *(f"{100 * float(value):.0f}" for value in row)]
+        for name, row in zip(rows, values, strict=True)
+    ]
+    markup = table(["", *columns], cells, f"{caption}, in percent")
+    return Picture(
+        f"<details><summary>The numbers as a table</summary>{markup}</details>",
+        "\n".join(map(" ".join, [["", *columns], *cells])),
     )

@@ -18,7 +18,13 @@ from llm_core.course.palette import css_variables
 
 WEB = Path(__file__).parent.parent / "web"
 EXPORT = "export default "
-SHARED = {"common", "heads", "hydrate", "model", "oracle"}  # scripts that are no widget's own
+SHARED = {
+    "common",
+    "heads",
+    "hydrate",
+    "model",
+    "oracle",
+}  # scripts that are no widget's own
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # data by MIME type, metadata
 
 

@@ -77,4 +77,6 @@ class HeadBrowser(Widget):
         ]
         heads = [f"head {head + 1}" for head in range(share.shape[1])]
         caption = f"What each head reads most at “{visible(self._tokens[-1])}”"
-        return f'<div class="llm-scroll">{table(["layer", *heads], rows, caption)}</div>'
+        return (
+            f'<div class="llm-scroll">{table(["layer", *heads], rows, caption)}</div>'
+        )

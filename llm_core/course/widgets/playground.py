@@ -88,7 +88,7 @@ def _expected(
 
 
 def for_page(packed: Packed) -> dict[str, Any]:
-    """Return what a page's script finds a model by: the name of one that ships, or all."""
+    """Return what a page finds a model by: the name of one that ships, or all of it."""
     shared = shipped().get(_digest(packed))
     if shared is not None:
         return {"shared": shared}
