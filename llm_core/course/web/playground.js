@@ -131,7 +131,7 @@ function render({ model, el }) {
       writer.rewrite(opening);
     }
     prompted = writer.ids.length;
-    pace.textContent = "";
+    paceLine.textContent = "";
     rest();
   }
 
@@ -142,24 +142,27 @@ function render({ model, el }) {
     rest();
   }
 
+  // Slices follow each other as messages: in between, the page draws and listens.
+  const slices = new MessageChannel();
+  let began; // when a run began, and with how many ids
+  slices.port1.onmessage = ({ data }) => {
+    if (!running || data !== began.time) return; // of a run that was stopped
+    const pause = performance.now() + SLICE;
+    do step(); while (canGoOn() && performance.now() < pause);
+    const written = writer.ids.length - began.length;
+    const pace = 1000 * written / (performance.now() - began.time);
+    paceLine.textContent = `${written} ${written === 1 ? "token" : "tokens"}, ${Math.round(pace)} a second`;
+    if (!canGoOn()) return rest();
+    model.set("place", lastPlace());
+    show();
+    slices.port2.postMessage(began.time);
+  };
+
   function run() {
     if (running) return rest();
     running = true;
-    const began = performance.now();
-    const before = writer.ids.length;
-    requestAnimationFrame(function write() {
-      if (!running) return;
-      const pause = performance.now() + SLICE;
-      do step(); while (canGoOn() && performance.now() < pause);
-      const written = writer.ids.length - before;
-      const seconds = (performance.now() - began) / 1000;
-      pace.textContent = `${written} ${written === 1 ? "token" : "tokens"}, `
-        + `${Math.round(written / seconds)} a second`;
-      if (!canGoOn()) return rest();
-      model.set("place", lastPlace());
-      show();
-      requestAnimationFrame(write);
-    });
+    began = { time: performance.now(), length: writer.ids.length };
+    slices.port2.postMessage(began.time);
     showButtons();
   }
 
@@ -178,7 +181,7 @@ function render({ model, el }) {
   const seed = control("input", { id: uniqueId(), type: "number", min: 0, max: 2 ** 32 - 1 });
   const runButton = button("Run", run);
   const stepButton = button("Step", () => { running = false; step(); rest(); });
-  const pace = element("span", { class: "llm-pace" });
+  const paceLine = element("span", { class: "llm-pace" });
   const written = control("div", { class: "llm-written", tabindex: "0", role: "region",
     "aria-label": "The text" });
   const text = new Text(written, tokens);
@@ -306,7 +309,7 @@ function render({ model, el }) {
     element("label", { for: prompt.id }, "How the text begins"), prompt,
     element("div", { class: "llm-row" }, runButton, stepButton, button("Start over", begin),
       element("span", { class: "llm-seed" }, element("label", { for: seed.id }, "Seed"), seed),
-      button("Another seed", another), pace),
+      button("Another seed", another), paceLine),
     written, look, status,
     element("div", { class: "llm-desk" }, element("div", {}, table),
       element("div", {},
@@ -319,7 +322,10 @@ function render({ model, el }) {
         slider(model, "min_p", { label: "Min-p", min: 0, max: 0.5, step: 0.01,
           format: (p) => p === 0 ? "0 (off)" : p.toFixed(2) }))));
   begin();
-  return () => { running = false; };
+  return () => {
+    running = false;
+    slices.port1.close();
+  };
 }
 
 export default { render };
