@@ -181,8 +181,8 @@ FIT = WriteFunction(
     ],
     misconceptions=[
         Misconception(
-            "you take the logarithm of the loss itself. The floor comes off first: what "
-            "falls along the law is the gap above it.",
+            "you take the logarithm of the loss itself. The floor comes off first: "
+            "what falls along the law is the gap above it.",
             partial(fit_otherwise, gap=lambda loss, floor: loss),
         ),
         Misconception(
@@ -205,8 +205,8 @@ FIT = WriteFunction(
             partial(fit_otherwise, log_x=math.log10, log_y=math.log10),
         ),
         Misconception(
-            "the logarithms have base 2, but you take the level back with exp: use 2 to "
-            "its power, or natural logarithms.",
+            "the logarithms have base 2, but you take the level back with exp: use 2 "
+            "to its power, or natural logarithms.",
             partial(fit_otherwise, log_x=math.log2, log_y=math.log2),
         ),
         Misconception(
@@ -315,8 +315,8 @@ MEND = WriteFunction(
             partial(forecast_otherwise, sign=1),
         ),
         Misconception(
-            "you no longer take the floor off before the fit. The line is straight only "
-            "above the floor.",
+            "you no longer take the floor off before the fit. The line is straight "
+            "only above the floor.",
             partial(forecast_otherwise, subtracted=False, returned=False),
         ),
         Misconception(

@@ -60,7 +60,7 @@ def matrix_numbers(config: GPTConfig) -> int:
 
 
 def training_flops(config: GPTConfig) -> int:
-    """Count the FLOPs that training spends on a token: 6 N, and attention's 12 L T C."""
+    """Count the FLOPs that training spends on a token: 6 N and attention's 12 L T d."""
     attention = 12 * config.num_layers * config.max_seq_len * config.d_model
     return 6 * matrix_numbers(config) + attention
 

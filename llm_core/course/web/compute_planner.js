@@ -35,6 +35,8 @@ function plan({ parameters, tokens, width, context, utilization, count, ratio },
     hours, hours / count, best, ratio * best];
 }
 
+const exactly = (number) => number.toLocaleString("en-US");
+
 // 3.15e23 is "3.15 · 10²³".
 function scientific(number) {
   const [digits, power] = number.toExponential(2).split("e");
@@ -81,7 +83,7 @@ function render({ model, el }) {
   const device = choice(model, "device", { label: "Device",
     options: Object.entries(peaks).map(([name, peak]) => [name, `${name}: ${scientific(peak)} FLOPs a second`]) });
 
-  const words = { parameters: inWords, tokens: inWords, utilization: (value) => `${value} %` };
+  const words = { width: exactly, context: exactly, count: exactly, parameters: inWords, tokens: inWords, utilization: (value) => `${value} %` };
   const sliders = Object.fromEntries(Object.entries(STOPS).map(([trait, stops]) => {
     const known = FOUR.includes(trait) ? Object.values(trainings).map((each) => each[FOUR.indexOf(trait)]) : [];
     const values = [...new Set([...stops, ...known])].sort((a, b) => a - b);
@@ -103,7 +105,7 @@ function render({ model, el }) {
     });
     model.on(`change:${trait}`, write);
     write();
-    return element("div", { class: "llm-number" }, element("label", { for: id }, `${trait}, as a number`), input);
+    return element("div", { class: "llm-exact-box" }, element("label", { for: id }, `${trait}, as a number`), input);
   }
 
   const status = statusLine();
