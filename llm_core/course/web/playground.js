@@ -169,10 +169,11 @@ function render({ model, el }) {
   // Write no more, and look at what comes next.
   function rest() {
     running = false;
-    model.set("place", lastPlace());
+    const moved = model.get("place") !== lastPlace();
     model.set("text", tokenizer.decode(writer.ids.filter((id) => id !== end)));
+    model.set("place", lastPlace()); // which shows it all
     model.save_changes();
-    show();
+    if (!moved) show();
   }
 
   // --- showing ------------------------------------------------------------------------
