@@ -267,6 +267,26 @@ def points(
 
 
 @in_style
+def tradeoff(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    marks: Mapping[str, tuple[float, float]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Drawing:
+    """Draw up to four ways to trade one good thing for another, and marks to aim at.
+
+    Every point of a curve is a measurement, and so has its marker.
+    """
+    ax = axes(height=4.2)
+    for (name, (x, y)), stroke in zip(series.items(), STROKES, strict=False):
+        ax.plot(x, y, label=name, **stroke)
+    for name, place in marks.items():
+        ax.plot(*place, label=name, color=INK, marker="*", markersize=12, linestyle="")
+    return _finish(ax, x_label, y_label, legend=True)
+
+
+@in_style
 def graph(
     nodes: Mapping[str, tuple[float, float, str, str]],
     edges: Sequence[tuple[str, str]],
