@@ -329,11 +329,60 @@ def test_hostile_text_is_shown_as_text(stage):
         assert widget.locator(".llm-written b").count() == 0
 
 
-def test_what_cannot_be_read_is_told(stage):
+def abc():
+    """A model of nothing, and a tokenizer that knows three letters."""
     tokenizer = CharacterTokenizer()
     tokenizer.train("abc")
     shape = {"d_model": 8, "num_heads": 2, "num_layers": 1, "max_seq_len": 8}
-    model = GPTModel(GPTConfig(vocab_size=tokenizer.vocab_size, **shape))
+    return GPTModel(GPTConfig(vocab_size=tokenizer.vocab_size, **shape)), tokenizer
+
+
+AS_JUPYTERLAB = """async ([code, state, weights]) => {
+    const bytes = Uint8Array.from([0, 0, 0, 0, ...weights, 9]).buffer;
+    state.weights = new DataView(bytes, 4, weights.length); // amid a larger message
+    const listeners = [];
+    const model = {
+        get: (name) => state[name],
+        set(name, value) {
+            if (state[name] === value) return;
+            state[name] = value;
+            const changed = listeners.filter(([event]) => event === `change:${name}`);
+            for (const [, tell] of changed) tell();
+        },
+        on: (event, listener) => listeners.push([event, listener]),
+        save_changes() { globalThis.saved = { ...state }; },
+    };
+    const module = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const { default: widget } = await import(module);
+    const el = document.createElement("div");
+    el.className = "llm-playground";
+    document.body.append(el);
+    globalThis.leave = await widget.render({ model, el });
+}"""
+
+
+def test_it_runs_as_jupyterlab_runs_it(browser):
+    """As a module, its weights in bytes, its text told to the kernel."""
+    model, tokenizer = abc()
+    playground = Playground(model, tokenizer, "ab")
+    names = set(playground.state()) - {"shared", "weights"}
+    state = {name: getattr(playground, name) for name in names}
+    page = browser.new_page()
+    page.evaluate(AS_JUPYTERLAB, [playground._esm, state, list(playground.weights)])
+    widget = page.locator(".llm-playground")
+    for _ in range(3):
+        widget.get_by_role("button", name="Step", exact=True).click()
+    text = written_by(widget)
+    assert len(text) == 5
+    assert page.evaluate("saved.text") == text
+    for control in widget.locator("input, textarea, button, [tabindex]").all():
+        assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
+    page.evaluate("leave()")
+    page.close()
+
+
+def test_what_cannot_be_read_is_told(stage):
+    model, tokenizer = abc()
     with stage(Playground(model, tokenizer, "ab")) as page:
         widget = page.locator(".llm-playground")
         said = widget.locator(".llm-status")
