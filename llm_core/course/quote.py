@@ -46,7 +46,6 @@ BOLD_CODE = re.compile(r"\*\*`(\w+)[^`]*`\*\*")
 # Public names that no chapter introduces yet, by the chapter that will. An entry that a
 # chapter has made true is an error, so that the list can only shrink.
 WAITING = {
-    10: "stream_text",
     13: "Muon",
     15: "from_pretrained load_gpt2 save_gpt2",
 }

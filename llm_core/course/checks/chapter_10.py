@@ -646,12 +646,18 @@ FORK: Table = {
     "toad": {"sang": 1.0},
     "day": {"came": 0.9, "went": 0.1},
 }
+TRADE: Table = {
+    "start": {"x": 0.8, "y": 0.2},
+    "x": {"p": 0.3, "q": 0.28, "r": 0.22, "s": 0.2},
+    "y": {"z": 1.0},
+}
 BEAM = WriteFunction(
     "Beam search",
     "keeps the likeliest beginnings, `width` of them, and returns the best in the end",
     beam,
     cases=[
         (FORK, "start", 2, 2),
+        (TRADE, "start", 2, 2),
         (FORK, "start", 3, 1),
         (FORK, "start", 3, 2),
         (FORK, "start", 3, 3),

@@ -33,7 +33,7 @@ def card_hash() -> str:
     return hashlib.sha256(card).hexdigest()[:12]
 
 
-def tell(sampling: SamplingConfig, count: int, seed: int) -> Told:
+def told_by_model(sampling: SamplingConfig, count: int, seed: int) -> Told:
     """Let the shipped model write whole documents; return each with its cost in bits.
 
     The cost is what the model itself says, before any filter.
@@ -118,4 +118,4 @@ def frontier(
     """Tell stories in one way of drawing, and measure them."""
     chosen: dict[str, Any] = {filter: value} if filter else {}
     sampling = SamplingConfig(temperature=temperature, **chosen)
-    return {"model": card_hash(), **measure(tell(sampling, STORIES, seed))}
+    return {"model": card_hash(), **measure(told_by_model(sampling, STORIES, seed))}
