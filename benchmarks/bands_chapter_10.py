@@ -1,4 +1,4 @@
-"""Measure the bands of chapter 10 over five seeds: python benchmarks/bands_chapter_10.py.
+"""Measure chapter 10's bands over five seeds: python benchmarks/bands_chapter_10.py.
 
 The seeds choose the true stories whose places are looked at, and the draws; the model
 is the one that ships, so the bands are measured anew when it changes.

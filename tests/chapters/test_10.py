@@ -1,11 +1,15 @@
 """Chapter 10: right and wrong answers to its exercises, and what leaves its bands."""
 
+import importlib.util
 import math
 
 import numpy as np
+import pytest
 import torch
 
-from llm_core.generation import penalize_repetition
+from llm_core.course.quote import NOTEBOOKS
+from llm_core.course.results import find_expected, read_bands
+from llm_core.generation import SamplingConfig, penalize_repetition
 
 
 def right_softmax(logits, temperature):
@@ -334,3 +338,61 @@ WRONG = {
         "new only": (lambda *given: right_beam(*given)[1:], "with its start"),
     },
 }
+
+
+@pytest.fixture(scope="module")
+def bands():
+    found, _ = read_bands(find_expected(NOTEBOOKS), "10")
+    return found
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = NOTEBOOKS.parent / "benchmarks" / "bands_chapter_10.py"
+    spec = importlib.util.spec_from_file_location("bands_chapter_10", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def multiplied(logits, temperature):
+    return logits * temperature
+
+
+def of_probabilities(logits, temperature):
+    return logits.softmax(dim=-1) / temperature
+
+
+def before_the_crossing(logits, p):
+    ordered, order = logits.sort(dim=-1, descending=True)
+    out = ordered.softmax(dim=-1).cumsum(dim=-1) > p
+    out[:, 0] = False
+    return logits.scatter(-1, order, ordered.masked_fill(out, float("-inf")))
+
+
+def absolute(logits, p):
+    return logits.masked_fill(logits.softmax(dim=-1) < p, float("-inf"))
+
+
+def test_the_first_seed_lies_in_chapter_10s_bands_of_places(bands, benchmark):
+    for name, value in benchmark.look(0).items():
+        assert bands[name].holds(value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        ({"heat": multiplied}, ["entropy_2"]),
+        ({"heat": of_probabilities}, ["entropy_1", "entropy_2"]),
+        ({"top_p": before_the_crossing}, ["kept_top_p"]),
+        ({"min_p": absolute}, ["kept_min_p"]),
+    ],
+)
+def test_a_planted_fault_leaves_chapter_10s_bands(bands, benchmark, fault, names):
+    faulty = benchmark.look(0, **fault)
+    for name in names:
+        assert not bands[name].holds(faulty[name])
+
+
+def test_drawing_without_min_p_leaves_chapter_10s_band(bands, benchmark):
+    assert not bands["drawn_bits"].holds(benchmark.draw(0, SamplingConfig()))

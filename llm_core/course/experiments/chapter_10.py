@@ -1,6 +1,6 @@
 """The runs of chapter 10: the same model, the same seeds, and many ways to draw."""
 
-import hashlib
+import json
 import math
 from functools import cache
 from typing import Any
@@ -27,10 +27,11 @@ def shipped() -> tuple[GPTModel, Tokenizer]:
     return load_pretrained("stories")
 
 
-def card_hash() -> str:
-    """Return the first digits of a hash of the shipped model's card."""
-    card = (PRETRAINED / "stories" / "card.json").read_bytes()
-    return hashlib.sha256(card).hexdigest()[:12]
+def model_hash() -> str:
+    """Return the first digits of the hash by which the shipped weights are known."""
+    manifest = (PRETRAINED / "stories" / "manifest.json").read_text(encoding="utf-8")
+    digits: str = json.loads(manifest)["model.safetensors"]
+    return digits[:12]
 
 
 def told_by_model(sampling: SamplingConfig, count: int, seed: int) -> Told:
@@ -118,4 +119,4 @@ def frontier(
     """Tell stories in one way of drawing, and measure them."""
     chosen: dict[str, Any] = {filter: value} if filter else {}
     sampling = SamplingConfig(temperature=temperature, **chosen)
-    return {"model": card_hash(), **measure(told_by_model(sampling, STORIES, seed))}
+    return {"model": model_hash(), **measure(told_by_model(sampling, STORIES, seed))}
