@@ -55,4 +55,4 @@ if __name__ == "__main__":
     for name in runs[0]:
         values = [run[name] for run in runs]
         spread = torch.tensor(values).std().item()
-        print(f"{name}: {[round(v, 4) for v in values]}, 3 sd {3 * spread:.4f}")
+        print(f"{name}: {[round(v, 5) for v in values]}, 3 sd {3 * spread:.4f}")
