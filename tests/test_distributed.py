@@ -40,7 +40,11 @@ def fresh(dropout=0.0):
 
 def losses(trainer):
     return [
-        (report.loss, report.grad_norm, report.evaluation and report.evaluation.loss)
+        [
+            report.loss,
+            report.grad_norm,
+            report.evaluation.loss if report.evaluation else 0.0,
+        ]
         for report in trainer.run()
     ]
 
