@@ -40,6 +40,7 @@ def joined() -> Iterator[int]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield dist.get_rank()
+        dist.barrier()  # who leaves early may take along what another still waits for
     finally:
         dist.destroy_process_group()
 
