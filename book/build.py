@@ -64,7 +64,6 @@ def surroundings():
         "LLM_CORE_STRICT": "1",  # a result outside its band fails
         "LLM_CORE_HOME": str(BUILD / "home"),  # not this reader's progress
         "IPYTHONDIR": str(profile.parent),  # nor this reader's start-up files
-        "OMP_WAIT_POLICY": "passive",  # waiting threads leave the cores to others
     }
 
 
