@@ -45,7 +45,7 @@ def check_map(widget, stories, text, layer, head):
     ids = encode_prompt(tokenizer, text)[:96]
     maps = attention_maps(rounded, torch.tensor([ids]))[0, layer, head]
     names, numbers = table_of(widget)
-    assert names == ["the start", *(visible(tokenizer.decode([i])) for i in ids[1:])]
+    assert names == ["start", *(visible(tokenizer.decode([i])) for i in ids[1:])]
     for row, (expected, got) in enumerate(zip(maps.tolist(), numbers, strict=True)):
         weights = [100 * weight for weight in expected[: row + 1]]
         assert got == pytest.approx(weights, abs=0.11)

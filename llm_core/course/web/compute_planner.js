@@ -30,7 +30,7 @@ function plan({ parameters, tokens, width, context, utilization, count, ratio },
   const dense = 6 * parameters * tokens;
   const attention = (parameters * tokens * context) / width;
   const hours = (dense + attention) / ((peak * utilization) / 100) / 3600;
-  const best = Math.sqrt((dense + attention) / 6 / ratio);
+  const best = Math.sqrt((dense + attention) / (6 + context / width) / ratio);
   return [parameters / (12 * width ** 2), dense, attention, dense + attention, tokens / parameters,
     hours, hours / count, best, ratio * best];
 }

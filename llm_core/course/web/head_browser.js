@@ -59,7 +59,7 @@ function render({ model, el }) {
     ids.length = Math.min(count, longest);
     status.textContent = count > longest ? `The first ${longest} of ${count} tokens are read.`
       : `${count} tokens are read.`;
-    const tokens = ids.map((id) => id === end ? "the start" : nameOf(tokenizer.tokens[id]));
+    const tokens = ids.map((id) => id === end ? "start" : nameOf(tokenizer.tokens[id]));
     const view = new View(model, { tokens, weights: maps(ids),
       layer: model.get("layer"), head: model.get("head"), focus: ids.length - 1 });
     figure.replaceChildren();

@@ -41,7 +41,8 @@ def plan(
     """Return what a training costs: FLOPs, hours, and the best use of as many FLOPs.
 
     `utilization` is in percent of the peak; `ratio` is in tokens a parameter. Attention
-    is counted whole, for a model that is all blocks: N / 12 C^2 of them.
+    is counted whole, for a model that is all blocks: N / 12 C^2 of them. The best use
+    keeps width and context.
 
     >>> round(plan(175e9, 300e9, 12_288, 2048, peak=312e12)["6 N D"] / 1e23, 2)
     3.15
@@ -49,7 +50,7 @@ def plan(
     dense = 6 * parameters * tokens
     attention = parameters * tokens * context / width
     hours = (dense + attention) / (peak * utilization / 100) / 3600
-    best = math.sqrt((dense + attention) / 6 / ratio)
+    best = math.sqrt((dense + attention) / (6 + context / width) / ratio)
     return {
         "blocks": parameters / (12 * width**2),
         "6 N D": dense,
