@@ -25,7 +25,6 @@ from llm_core.course.widgets import (
     NextCharacter,
     Playground,
     QueryKey,
-    Sampler,
     ShapeSlider,
     Widget,
 )
@@ -36,6 +35,7 @@ from llm_core.tokenizer import CharacterTokenizer
 STORY = sample_story(0)
 COUNTS = {1: {"": Counter(STORY.text)}}
 UNIFORM = [[[[1.0, 0.0], [0.5, 0.5]]]]  # (layers, heads, T, T)
+UNKNOWN = [[[[1.0, 0.0], [float("nan"), 0.5]]]]
 RUN = {"residual": True, "norm": "</script>", "feed_forward": True}
 RUN |= {"small_outputs": False, "depth": 1}
 RUN |= {"size": [1, 2], "gradient": [3, 1], "likeness": [0, 0.5]}
@@ -51,7 +51,6 @@ def untrained(vocab_size):
 
 ALL = [
     Frames(lambda x: Frame(text="</script>", numbers={"y": x}), x=[1, 2]),
-    Sampler([" a", "</script>"], [1.0, 0.5], "x < y"),
     AttentionMap(["a", "b"], UNIFORM),
     BlockParts([RUN], norm="</script>"),
     CacheCalculator({"</script>": PRESETS["tiny"]}, "</script>", {"a": (8, 60)}, "a"),
@@ -126,6 +125,12 @@ def test_every_styled_class_is_written_whole_somewhere():
     assert styled <= set(re.findall(r"llm-[\w-]+", places))
 
 
+def test_what_html_must_not_hold_is_shown_as_such():
+    shown = Frames(lambda x: Frame(text=f"a\x1f\x00b\n{x}"), x=[1, 2]).to_html()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", shown)
+    assert "a\ufffd\ufffdb" in shown
+
+
 def test_the_future_is_not_sent():
     assert AttentionMap(["a", "b"], UNIFORM).weights == [[[[1.0], [0.5, 0.5]]]]
 
@@ -133,11 +138,9 @@ def test_the_future_is_not_sent():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Sampler(["a"], [1.0, 2.0]), "got 1 tokens and 2 logits"),
-        (lambda: Sampler([], []), "got 0 tokens and 0 logits"),
         (lambda: AttentionMap(["a"], UNIFORM), r"\(layers, heads, 1, 1\)"),
         (lambda: AttentionMap(["a", "b"], UNIFORM[0]), r"got \(1, 2, 2\)"),
-        (lambda: Sampler(["a"], [float("-inf")]).to_html(), "JSON"),
+        (lambda: AttentionMap(["a", "b"], UNKNOWN).to_html(), "JSON"),
         (lambda: GradientSteps({"a": 1, "b": 2}), "expected three characters"),
         (lambda: GradientSteps({"a": 1, "b": 2, "c": 0}), "counts above 0"),
         (lambda: BlockParts([]), "one run for each"),

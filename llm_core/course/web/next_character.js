@@ -63,7 +63,7 @@ function render({ model, el }) {
   const status = statusLine();
   const rows = element("tbody");
   const caption = element("caption");
-  const bars = element("table", { class: "llm-pair-bars" }, caption,
+  const bars = element("table", { class: "llm-bars llm-pair-bars" }, caption,
     element("colgroup", {}, ...Array.from({ length: 5 }, () => element("col"))),
     element("thead", {}, element("tr", {},
       element("th", { scope: "col" }, "next"),

@@ -193,7 +193,7 @@ function render({ model, el }) {
   const others = tokenRow(() => {});
   others.press.replaceWith(element("span", {}, `${tokens.length - rows.length} others`));
   const caption = element("caption");
-  const table = element("table", { class: "llm-alternatives" }, caption,
+  const table = element("table", { class: "llm-bars llm-alternatives" }, caption,
     element("colgroup", {}, ...Array.from({ length: 4 }, () => element("col"))),
     element("thead", {}, element("tr", {},
       element("th", { scope: "col" }, "token"),

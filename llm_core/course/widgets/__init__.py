@@ -34,7 +34,6 @@ from llm_core.course.widgets.next_character import NextCharacter
 from llm_core.course.widgets.pages import page_files
 from llm_core.course.widgets.playground import Playground
 from llm_core.course.widgets.query_key import QueryKey
-from llm_core.course.widgets.sampler import Sampler
 from llm_core.course.widgets.shape_slider import ShapeSlider
 
 __all__ = [
@@ -51,7 +50,6 @@ __all__ = [
     "NextCharacter",
     "Playground",
     "QueryKey",
-    "Sampler",
     "ShapeSlider",
     "Widget",
     "page_files",

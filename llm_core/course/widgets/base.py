@@ -18,13 +18,9 @@ from llm_core.course.palette import css_variables
 
 WEB = Path(__file__).parent.parent / "web"
 EXPORT = "export default "
-SHARED = {
-    "common",
-    "heads",
-    "hydrate",
-    "model",
-    "oracle",
-}  # scripts that are no widget's own
+SHARED = {"common", "heads", "hydrate", "model", "oracle"}  # no widget's own scripts
+# A young model may write them, and HTML must not hold them.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # data by MIME type, metadata
 
 
@@ -88,11 +84,12 @@ class Widget(anywidget.AnyWidget):
         """Return the figure for a page without a kernel; web/hydrate.js wakes it."""
         state = json.dumps(self.state(), separators=(",", ":"), allow_nan=False)
         state = state.replace("<", "\\u003c")
+        fallback = CONTROL_CHARACTERS.sub("\ufffd", self.fallback())
         return (
             f'<div class="{" ".join(self.css_classes)}"'
             f' data-llm-widget="{self.name}">'
             f'<script type="application/json">{state}</script>'
-            f'<div class="llm-fallback">{self.fallback()}</div></div>'
+            f'<div class="llm-fallback">{fallback}</div></div>'
         )
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:

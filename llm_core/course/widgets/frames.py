@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -20,10 +19,6 @@ from llm_core.course.widgets.base import Widget, table
 Value = float | str
 CONTROLS = ("first", "second")  # the traits that say where the controls stand
 ROOM = {1: "llm-one-control", 2: "llm-two-controls"}  # what the fallback keeps free
-
-
-# A young model may write them, and a page must not hold them.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +123,7 @@ class Frames(Widget):
         frame = self._function(**{name: values[at] for (name, values), at in named})
         return {
             "picture": frame.markup(self._prefix),
-            "text": _CONTROLS.sub("\ufffd", frame.text),
+            "text": frame.text,
             "numbers": {n: _in_words(v) for n, v in frame.numbers.items()},
         }
 
