@@ -14,6 +14,7 @@ import tokenize
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -418,17 +419,13 @@ def _walk(
 
 def _read_text(path: Path, encoding: str) -> str:
     """A file's text, without byte order mark, its line ends written as "\\n"."""
-    try:
+    with _reading(path, encoding):
         data = path.read_bytes()
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise CorpusError(_not_decodable(path, data, encoding, error.start)) from error
-    except LookupError as error:
-        raise CorpusError(
-            f"no text encoding is called {encoding!r}; try utf-8, utf-16 or cp1252"
-        ) from error
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror or error}") from error
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as error:
+            said = _not_decodable(path, data, encoding, error.start)
+            raise CorpusError(said) from error
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -466,7 +463,7 @@ def _overlapping(path: Path, encoding: str) -> Iterator[str]:
 def _read_pieces(path: Path, encoding: str) -> Iterator[str]:
     """Yield a file's text as `_read_text` has it, 2**16 characters at a time."""
     try:
-        with path.open(encoding=encoding) as file:
+        with _reading(path, encoding), path.open(encoding=encoding) as file:
             piece = file.read(2**16).removeprefix("\ufeff")
             while piece:
                 yield piece
@@ -476,6 +473,13 @@ def _read_pieces(path: Path, encoding: str) -> Iterator[str]:
             f"{path} is not {encoding}: {error.reason}.\n"
             "Name the encoding of the file, perhaps --encoding cp1252."
         ) from error
+
+
+@contextmanager
+def _reading(path: Path, encoding: str) -> Iterator[None]:
+    """Say as a CorpusError that a file or its encoding's name is no good."""
+    try:
+        yield
     except LookupError as error:
         raise CorpusError(
             f"no text encoding is called {encoding!r}; try utf-8, utf-16 or cp1252"

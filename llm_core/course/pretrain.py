@@ -277,8 +277,8 @@ RECIPES = {
     ),
     "induction": Recipe(
         purpose=(
-            "Two layers of attention and nothing else: the smallest model in which "
-            "induction heads appear (Olsson et al., 2022). It reads random letters, "
+            "Two layers of attention and nothing else, trained on the task by which "
+            "induction heads are known (Olsson et al., 2022). It reads random letters, "
             "and continues a stretch that it has seen."
         ),
         corpus=repeats,
