@@ -5,7 +5,9 @@ page links `_static/book.css` only (see layout.html). At the end of a build that
 written from all the style sheets a page would have had, without the rules that match
 nothing in the book. The icon and math fonts are cut to what the book shows, and put
 into the style sheets (math.css for the pages with formulas), so that no text moves when
-they arrive.
+they arrive. Two of three words of code have the colour of the text around them, and
+lose the element that says so; and code says how many lines it has, so that a browser
+can keep its place without laying it out before it is in sight.
 
 A class that a script assembles from pieces cannot be seen and would lose its rules: a
 script names its classes whole.
@@ -63,7 +65,9 @@ def write_light_files(app, error):
         return
     out = Path(app.outdir)
     static = out / "_static"
-    pages = [path.read_text(encoding="utf-8") for path in sorted(out.rglob("*.html"))]
+    pages = [
+        lighten(path, plain_classes(static)) for path in sorted(out.rglob("*.html"))
+    ]
     words = words_of(static, pages)
     sheets = [source(static, name) for name in style_sheets(app, static)]
     css = "".join(purge(sheet, words) for sheet in sheets)
@@ -76,6 +80,33 @@ def write_light_files(app, error):
     (static / "math.css").write_text(css, encoding="utf-8")
     for unused in unused_files(static):
         unused.unlink(missing_ok=True)
+
+
+def lighten(path, plain):
+    """Make the code of a page cheap to show, and return the page."""
+    text = path.read_text(encoding="utf-8")
+    needless = rf'<span class="(?:{"|".join(plain)})">([^<]*)</span>'
+    light = re.sub(needless, r"\1", text)
+    light = re.sub(r"<pre>(.*?)</pre>", with_lines, light, flags=re.S)
+    if light != text:
+        path.write_text(light, encoding="utf-8")
+    return light
+
+
+def with_lines(match):
+    num_lines = match[1].rstrip("\n").count("\n") + 1
+    return f'<pre style="--lines: {num_lines}">{match[1]}</pre>'
+
+
+def plain_classes(static):
+    """Return the classes of code that look, light and dark, as if they had none."""
+    css = (static / "pygments.css").read_text(encoding="utf-8")
+    of_text = re.findall(r"(html\S+) \.highlight \{[^}]*[ ;]color: (\S+) \}", css)
+    plain = []
+    for theme, colour in of_text:
+        rules = re.findall(rf"{re.escape(theme)} \.highlight \.(\w+) {{(.*)}}", css)
+        plain.append({name for name, rule in rules if rule == f" color: {colour} "})
+    return sorted(set.intersection(*plain))
 
 
 def style_sheets(app, static):
@@ -97,14 +128,15 @@ def source(static, name):
 
 
 def words_of(static, pages):
-    """Return every name that a page or a script of the book mentions."""
+    """Return the classes and ids of the pages, and every word in a script's strings."""
+    named = re.findall(r'\b(?:class|id)="([^"]*)"', " ".join(pages))
     scripts = (
-        path
+        path.read_text(encoding="utf-8")
         for path in static.rglob("*.js")
         if "vendor" not in path.parts and not path.name.startswith("model_")
     )
-    texts = [path.read_text(encoding="utf-8") for path in scripts]
-    return set(re.findall(r"[A-Za-z_-][\w-]*", " ".join([*pages, *texts])))
+    strings = re.findall(r'"[^"\n]*"|\'[^\'\n]*\'|`[^`]*`', " ".join(scripts))
+    return {w for text in [*named, *strings] for w in re.findall(r"[\w-]+", text)}
 
 
 def purge(css, words):
