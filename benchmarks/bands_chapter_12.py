@@ -57,7 +57,7 @@ def main() -> None:
         half = max(0.0099 * abs(middle), 1.49 * stdev(values))
         print(f"\n[chapter_12.{name}]")
         print(f"low = {middle - half:.4f}")
-        print(f"high = {middle + half:.4f}")
+        print(f"high = {min(1.0, middle + half):.4f}")  # they are shares
         print(f"measured = [{', '.join(f'{value:.4f}' for value in values)}]")
 
 

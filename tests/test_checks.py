@@ -195,8 +195,8 @@ PREDICT = Predict("p", "predict", lambda: {"a": 1, "b": 2}, {("a", 3): "three is
     ("answer", "said"),
     [
         ({"a": 1, "b": 2}, "right"),
-        ({"a": None, "b": ...}, "unsolved: predict; still open: a, b."),
-        ({}, "unsolved: predict; still open: a, b."),
+        ({"a": None, "b": ...}, "unsolved: predict; still open: a; b."),
+        ({}, "unsolved: predict; still open: a; b."),
         (None, "unsolved"),
         ([1, 2], "unsolved"),
         ({"a": 3, "b": 2}, "wrong: three is b."),

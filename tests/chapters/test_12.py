@@ -14,11 +14,11 @@ def right_lens(x, weight, table):
     return torch.einsum("tc,vc->tv", normed, table).softmax(-1)
 
 
-def right_without_head(mixed, weight, head, num_heads):
+def right_without_head(mixed, weight, head, num_heads, usual):
     parts = list(mixed.chunk(num_heads, dim=-1))
+    parts[head] = usual.chunk(num_heads)[head].expand_as(parts[head])
     columns = weight.chunk(num_heads, dim=1)
-    kept = [h for h in range(num_heads) if h != head]
-    return sum(parts[h] @ columns[h].T for h in kept)
+    return sum(parts[h] @ columns[h].T for h in range(num_heads))
 
 
 def right_prefix(weights, ids):
@@ -42,39 +42,31 @@ def normed_by(norm):
 
 
 def silent(channels):
-    def answer(mixed, weight, head, num_heads):
-        D = mixed.shape[1] // num_heads
-        mask = torch.ones_like(mixed)
-        mask[:, channels(head, num_heads, D)] = 0
-        return (mixed * mask) @ weight.T
+    def answer(mixed, weight, head, num_heads, usual):
+        chosen = torch.zeros(mixed.shape[1], dtype=torch.bool)
+        chosen[channels(head, num_heads, mixed.shape[1] // num_heads)] = True
+        return torch.where(chosen, usual, mixed) @ weight.T
 
     return answer
 
 
-def late(mixed, weight, head, num_heads):
+def late(mixed, weight, head, num_heads, usual):
     D = mixed.shape[1] // num_heads
     out = torch.nn.functional.linear(mixed, weight)
-    out[:, head * D : head * D + D] = 0
+    out[:, head * D : head * D + D] = usual[head * D : head * D + D]
     return out
 
 
-def rows_of_the_weight(mixed, weight, head, num_heads):
+def in_place(mixed, weight, head, num_heads, usual):
     D = mixed.shape[1] // num_heads
-    kept = weight.clone()
-    kept[head * D : head * D + D] = 0
-    return mixed @ kept.T
-
-
-def in_place(mixed, weight, head, num_heads):
-    D = mixed.shape[1] // num_heads
-    mixed[:, head * D : head * D + D] = 0
+    mixed[:, head * D : head * D + D] = usual[head * D : head * D + D]
     return mixed @ weight.T
 
 
-def viewed(mixed, weight, head, num_heads):
+def viewed(mixed, weight, head, num_heads, usual):
     T, C = mixed.shape
     split = mixed.clone().view(num_heads, T, C // num_heads)
-    split[head] = 0
+    split[head] = usual.view(num_heads, -1)[head]
     return split.view(T, C) @ weight.T
 
 
@@ -111,10 +103,11 @@ def best_place(weights, ids):
 
 
 PATCHES = {
-    "told, before the first block": True,
-    "told, after the last block": False,
-    "reader, before the first block": False,
-    "reader, after the last block": True,
+    "all places before told, after 2 blocks": False,
+    "all places but told, before the first block": False,
+    "told and all places after it, after 2 blocks": True,
+    "all places but the reader, after the last block": False,
+    "all places, after the last block": True,
 }
 WRONG = {
     "12.1": {
@@ -177,19 +170,36 @@ WRONG = {
             "its slice also ends",
         ),
         "only": (
-            lambda m, w, h, H: m.chunk(H, -1)[h] @ w.chunk(H, 1)[h].T,
+            lambda m, w, h, H, u: (
+                torch.cat(
+                    [
+                        own if i == h else u.chunk(H)[i].expand_as(own)
+                        for i, own in enumerate(m.chunk(H, -1))
+                    ],
+                    dim=1,
+                )
+                @ w.T
+            ),
             "keep this head",
         ),
+        "zero": (
+            lambda m, w, h, H, u: right_without_head(m, w, h, H, 0 * u),
+            "put to zero",
+        ),
+        "this text": (
+            lambda m, w, h, H, u: right_without_head(m, w, h, H, m.mean(0)),
+            "positions of this text",
+        ),
         "transposed": (
-            lambda m, w, h, H: right_without_head(m, w.T, h, H),
+            lambda m, w, h, H, u: right_without_head(m, w.T, h, H, u),
             "projection is transposed",
         ),
         "view": (viewed, "not a split into heads"),
         "not projected": (
-            lambda m, w, h, H: right_without_head(m, torch.eye(m.shape[1]), h, H),
+            lambda m, w, h, H, u: right_without_head(m, torch.eye(len(u)), h, H, u),
             "nothing is projected",
         ),
-        "nothing": (lambda m, w, h, H: m @ w.T, "nothing is silent"),
+        "nothing": (lambda m, w, h, H, u: m @ w.T, "nothing is silent"),
         "in place": (in_place, "alters its input"),
     },
     "12.3": {
@@ -233,7 +243,13 @@ WRONG = {
         name: (PATCHES | {name: not value}, hint)
         for (name, value), hint in zip(
             PATCHES.items(),
-            ("which blocks", "who is left", "different in the two", "look at, when"),
+            (
+                "causal mask",
+                "different ones",
+                "what is left",
+                "which vector",
+                "own vector",
+            ),
             strict=True,
         )
     },
@@ -261,14 +277,6 @@ RIGHT = {
     "12.4": PATCHES,
     "12.5": right_control,
 }
-
-
-def test_rows_of_the_projection_are_no_heads():
-    """Silencing rows of the weight is silencing channels of the result."""
-    from llm_core.course import checks
-
-    verdict = checks.verdict_on("12.2", rows_of_the_weight)
-    assert "after the output projection" in verdict.message
 
 
 @pytest.fixture(scope="module")

@@ -127,64 +127,96 @@ LENS = WriteFunction(
 # --- 12.2: one head less --------------------------------------------------------------
 
 
-def without_head(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
-    """Return what an attention adds to the stream when one head is silent."""
-    D = mixed.shape[-1] // num_heads
+def saying(
+    mixed: Tensor, weight: Tensor, channels: slice, instead: Tensor | float
+) -> Tensor:
+    """Return what an attention adds when some channels say something else."""
     silent = mixed.clone()
-    silent[:, head * D : (head + 1) * D] = 0
+    silent[:, channels] = instead[channels] if isinstance(instead, Tensor) else instead
     return silent @ weight.T
+
+
+def own(mixed: Tensor, head: int, num_heads: int) -> slice:
+    """Return the channels of a head."""
+    D = mixed.shape[1] // num_heads
+    return slice(head * D, (head + 1) * D)
+
+
+def without_head(
+    mixed: Tensor, weight: Tensor, head: int, num_heads: int, usual: Tensor
+) -> Tensor:
+    """Return what an attention adds to the stream when one head says its usual."""
+    return saying(mixed, weight, own(mixed, head, num_heads), usual)
 
 
 def silencing(
     choose: Callable[[int, int, int], slice],
-) -> Callable[[Tensor, Tensor, int, int], Tensor]:
+) -> Callable[[Tensor, Tensor, int, int, Tensor], Tensor]:
     """Return the mistake of silencing other channels: `choose` gets head, H and C."""
 
-    def wrong(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
-        silent = mixed.clone()
-        silent[:, choose(head, num_heads, mixed.shape[1])] = 0
-        return silent @ weight.T
+    def wrong(
+        mixed: Tensor, weight: Tensor, head: int, num_heads: int, usual: Tensor
+    ) -> Tensor:
+        return saying(mixed, weight, choose(head, num_heads, mixed.shape[1]), usual)
 
     return wrong
 
 
-def silenced_late(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
+def silenced_late(
+    mixed: Tensor, weight: Tensor, head: int, num_heads: int, usual: Tensor
+) -> Tensor:
     """Make the mistake of silencing channels of the result."""
-    D = mixed.shape[-1] // num_heads
     out = mixed @ weight.T
-    out[:, head * D : (head + 1) * D] = 0
+    channels = own(mixed, head, num_heads)
+    out[:, channels] = usual[channels]
     return out
 
 
-def only_head(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
+def only_head(
+    mixed: Tensor, weight: Tensor, head: int, num_heads: int, usual: Tensor
+) -> Tensor:
     """Make the mistake of keeping the head and silencing the others."""
-    return mixed @ weight.T - without_head(mixed, weight, head, num_heads)
+    channels = own(mixed, head, num_heads)
+    kept = usual.repeat(len(mixed), 1)
+    kept[:, channels] = mixed[:, channels]
+    return kept @ weight.T
 
 
-def transposed(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
-    """Make the mistake of multiplying by the weight as it lies there."""
-    return without_head(mixed, weight.T, head, num_heads)
-
-
-def by_view(mixed: Tensor, weight: Tensor, head: int, num_heads: int) -> Tensor:
+def by_view(
+    mixed: Tensor, weight: Tensor, head: int, num_heads: int, usual: Tensor
+) -> Tensor:
     """Make the mistake of a view that mixes heads with positions."""
     T, C = mixed.shape
     silent = mixed.reshape(num_heads, T, C // num_heads).clone()
-    silent[head] = 0
+    silent[head] = usual[own(mixed, head, num_heads)]
     return silent.reshape(T, C) @ weight.T
 
 
 ABLATE = WriteFunction(
     "Switch a head off",
-    "returns what the attention adds when this head is silent",
+    "returns what the attention adds when this head says its usual",
     without_head,
     cases=[
-        (draw(3, 8, seed=11), draw(8, 8, seed=12), 1, 4),
-        (draw(3, 8, seed=11), draw(8, 8, seed=12), 0, 4),
-        (draw(5, 12, seed=13), draw(12, 12, seed=14), 2, 3),
-        (draw(2, 6, seed=15), draw(6, 6, seed=16), 1, 2),
+        (draw(3, 8, seed=11), draw(8, 8, seed=12), 1, 4, draw(8, seed=17)),
+        (draw(3, 8, seed=11), draw(8, 8, seed=12), 0, 4, draw(8, seed=17)),
+        (draw(5, 12, seed=13), draw(12, 12, seed=14), 2, 3, draw(12, seed=18)),
+        (draw(2, 6, seed=15), draw(6, 6, seed=16), 1, 2, draw(6, seed=19)),
     ],
     misconceptions=[
+        Misconception(
+            "the head is put to zero, where it should say its usual. Zero is nothing "
+            "that the layers behind have ever seen.",
+            lambda mixed, weight, head, num_heads, usual: saying(
+                mixed, weight, own(mixed, head, num_heads), 0.0
+            ),
+        ),
+        Misconception(
+            "the usual is the mean over the positions of this text. It still tells "
+            "what the head says about this one: take `usual`.",
+            lambda mixed, weight, head, num_heads, usual: saying(
+                mixed, weight, own(mixed, head, num_heads), mixed.mean(dim=0)
+            ),
+        ),
         Misconception(
             "you silence channels after the output projection. There the heads are "
             "mixed already: every head writes to every channel.",
@@ -223,7 +255,9 @@ ABLATE = WriteFunction(
         ),
         Misconception(
             "the projection is transposed: a linear layer computes mixed @ weight.T.",
-            transposed,
+            lambda mixed, weight, head, num_heads, usual: without_head(
+                mixed, weight.T, head, num_heads, usual
+            ),
         ),
         Misconception(
             "a view of (H, T, D) is not a split into heads: positions and channels get "
@@ -232,13 +266,13 @@ ABLATE = WriteFunction(
         ),
         Misconception(
             "the head is silent, but nothing is projected yet: multiply by weight.T.",
-            lambda mixed, weight, head, num_heads: without_head(
-                mixed, torch.eye(mixed.shape[1]), head, num_heads
+            lambda mixed, weight, head, num_heads, usual: without_head(
+                mixed, torch.eye(mixed.shape[1]), head, num_heads, usual
             ),
         ),
         Misconception(
             "nothing is silent: this is what the attention always adds.",
-            lambda mixed, weight, head, num_heads: mixed @ weight.T,
+            lambda mixed, weight, head, num_heads, usual: mixed @ weight.T,
         ),
     ],
 )
@@ -389,20 +423,25 @@ PATCHED = Predict(
     "Where must a patch work?",
     "predict for each patch whether the answer follows it (True or False)",
     lambda: {
-        "told, before the first block": True,
-        "told, after the last block": False,
-        "reader, before the first block": False,
-        "reader, after the last block": True,
+        "all places before told, after 2 blocks": False,
+        "all places but told, before the first block": False,
+        "told and all places after it, after 2 blocks": True,
+        "all places but the reader, after the last block": False,
+        "all places, after the last block": True,
     },
     {
-        ("told, before the first block", False): "which blocks have read this place "
-        "when you change it? In the stream there, what differs between both texts?",
-        ("told, after the last block", True): "who is left to read this place, when "
-        "all blocks have run?",
-        ("reader, before the first block", True): "before the first block, what does "
-        "the stream hold at the reader's place, and is it different in the two texts?",
-        ("reader, after the last block", False): "what do the final norm and the head "
-        "look at, when they say what comes next?",
+        ("all places before told, after 2 blocks", True): "what does the causal mask "
+        "let a place know of what comes after it? So does its vector differ between "
+        "the two texts?",
+        ("all places but told, before the first block", True): "before the first "
+        "block the stream holds nothing but embeddings. At which places do the two "
+        "texts have different ones?",
+        ("told and all places after it, after 2 blocks", False): "what is left in the "
+        "stream, at any place, that differs from the clean text?",
+        ("all places but the reader, after the last block", True): "which vector do "
+        "the final norm and the head look at, when all blocks have run?",
+        ("all places, after the last block", False): "the reader's own vector is "
+        "exchanged, too. What do the norm and the head look at?",
     },
 )
 

@@ -382,14 +382,14 @@ class Predict:
         missing = [name for name in truth if answer.get(name, ...) in (None, ...)]
         if missing:
             return Verdict(
-                "unsolved", f"{self.task}; still open: {', '.join(missing)}."
+                "unsolved", f"{self.task}; still open: {'; '.join(missing)}."
             )
         for name, right in truth.items():
             if not same(right, answer[name]):
                 return Verdict(
                     "wrong", self.hint(name, answer[name]), evidence(name, answer)
                 )
-        return Verdict("right", "every prediction holds; now run it and see.")
+        return Verdict("right", "every prediction holds.")
 
     def hint(self, name: str, value: Any) -> str:
         """Return what led to a wrong prediction, as far as it is known."""
