@@ -190,13 +190,13 @@ RIGHT = {
     "10.2": right_top_p,
     "10.3": right_penalty,
     "10.4": {
-        "top_k = 3, ties": 3,
+        "ties at top_k = 3": 3,
         "top_k = 50": 8,
         "top_p = 1": 8,
         "top_p = 0": 1,
         "min_p = 1": 2,
         "temperature = 0": 1,
-        "min_p, masked": 1,
+        "min_p = 0.5, masked": 1,
     },
     "10.5": {
         "equal, T = 1": 3,
@@ -281,7 +281,7 @@ WRONG = {
         ),
     },
     "10.3": {
-        "unmended": (unmended, "both faults"),
+        "unmended": (unmended, "less likely than before"),
         "divides": (penalty(lambda z, r: z / r), "is *larger* than before"),
         "twice": (penalty(proper, list), "punished twice"),
         "multiplies": (penalty(lambda z, r: z * r), "positive logits become larger"),
@@ -298,12 +298,12 @@ WRONG = {
         "in place": (in_place, "alters its input"),
     },
     "10.4": {
-        "ties": ({**SURVIVE, "top_k = 3, ties": 4}, "k is a count"),
+        "ties": ({**SURVIVE, "ties at top_k = 3": 4}, "k is a count"),
         "too many": ({**SURVIVE, "top_k = 50": 50}, "only eight"),
         "nothing": ({**SURVIVE, "top_p = 0": 0}, "always stays"),
         "alone": ({**SURVIVE, "min_p = 1": 1}, "Two tie"),
         "shared": ({**SURVIVE, "temperature = 0": 2}, "definite choice"),
-        "masked": ({**SURVIVE, "min_p, masked": 0}, "however small"),
+        "masked": ({**SURVIVE, "min_p = 0.5, masked": 0}, "however small"),
     },
     "10.5": {
         "perplexity": ({**BITS, "equal, T = 1": 8}, "perplexity"),

@@ -370,8 +370,8 @@ PENALTY = WriteFunction(
     ],
     misconceptions=[
         Misconception(
-            "both faults are still there: a negative logit divided becomes larger, "
-            "and an id that occurs twice is punished twice.",
+            "it still does what it did when you got it. The case below shows one of "
+            "its faults: is this id less likely than before?",
             faulty_penalty(lambda z, r: z / r, lambda ids, i: ids.count(i)),
         ),
         Misconception(
@@ -429,18 +429,21 @@ SURVIVORS = Predict(
     "Who survives?",
     "predict how many of the eight tokens can still be drawn",
     lambda: {
-        "top_k = 3, ties": 3,
+        "ties at top_k = 3": 3,
         "top_k = 50": 8,
         "top_p = 1": 8,
         "top_p = 0": 1,
         "min_p = 1": 2,
         "temperature = 0": 1,
-        "min_p, masked": 1,
+        "min_p = 0.5, masked": 1,
     },
     {
-        ("top_k = 3, ties", 4): "two tokens tie for the third place, but k is a count: "
+        (
+            "ties at top_k = 3",
+            4,
+        ): "two tokens tie for the third place, but k is a count: "
         "exactly three stay, of equals the lowest id.",
-        ("top_k = 3, ties", 2): "k counts tokens, not different probabilities.",
+        ("ties at top_k = 3", 2): "k counts tokens, not different probabilities.",
         ("top_k = 50", 50): "there are only eight.",
         ("top_k = 50", 0): "k above V is no mistake: there is nothing to cut.",
         ("top_p = 1", 7): "nothing may be lost at p = 1, not even through rounding.",
@@ -452,13 +455,15 @@ SURVIVORS = Predict(
         ("min_p = 1", 1): "who is as probable as the likeliest? Two tie for it.",
         ("min_p = 1", 8): "at min_p = 1 a token must be as probable as the likeliest.",
         ("min_p = 1", 0): "the likeliest is as probable as itself.",
-        ("temperature = 0", 2): "in the limit two would share; the core makes a "
+        ("temperature = 0", 2): "in the limit two would share; the package makes a "
         "definite choice, the lowest id.",
         ("temperature = 0", 0): "0 is the limit in which only the largest is left.",
-        ("min_p, masked", 0): "the one that is left is the likeliest, however small "
-        "its logit was.",
-        ("min_p, masked", 8): "a logit of minus infinity has probability 0.",
-        ("min_p, masked", 7): "seven are masked, one is left.",
+        (
+            "min_p = 0.5, masked",
+            0,
+        ): "the one that is left is the likeliest, however small its logit was.",
+        ("min_p = 0.5, masked", 8): "a logit of minus infinity has probability 0.",
+        ("min_p = 0.5, masked", 7): "seven are masked, one is left.",
     },
 )
 
