@@ -156,9 +156,8 @@ class Recording:
         name = self.content["name"]
         return (
             f"Recorded on {made['on']}, not computed here: {runs} runs of `{name}` "
-            f"took {in_words(made['seconds'])} on {made['machine']}, with PyTorch "
-            f"{made['torch']}. The tests make one of them again; "
-            f"`make recordings ARGS={name}` makes them all."
+            f"on {made['machine']}, with PyTorch {made['torch']}. The tests make one "
+            f"of them again; `make recordings ARGS={name}` makes them all."
         )
 
     def _repr_html_(self) -> str:
@@ -286,17 +285,6 @@ def write(path: Path, text: str) -> None:
     new = path.with_suffix(".new")
     new.write_text(text, encoding="utf-8", newline="\n")
     new.replace(path)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time as one says it.
-
-    >>> in_words(41.2), in_words(754)
-    ('41 seconds', '13 minutes')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} seconds"
-    return f"{math.ceil(seconds / 60)} minutes"
 
 
 def differences(was: Any, now: Any, tolerance: float, name: str = "") -> list[str]:
