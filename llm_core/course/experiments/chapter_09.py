@@ -13,7 +13,7 @@ from llm_core.trainer import TrainConfig, Trainer, evaluate
 
 BATCH_SIZE = 2
 RATIO = 2.5  # tokens for each number in the matrices
-BUDGET = 5e10  # FLOPs of each run at matched compute
+BUDGETS = (1e10, 5e10)  # FLOPs of the runs at matched compute
 
 
 @cache
@@ -94,6 +94,7 @@ def train(width: int, tokens: float, seed: int, num_stories: int = 4_000) -> Res
 
 
 WIDTHS = (8, 12, 16, 24)
+WIDE = (4, 8, 16, 32, 64)  # at one budget
 FIFTH = 40
 
 
@@ -116,12 +117,17 @@ def fifth_size(width: int, seed: int) -> Results:
 
 
 @recorded(
-    points=[{"width": width, "seed": 0} for width in (8, 16, 32, 64)],
+    points=[
+        {"width": width, "budget": budget, "seed": seed}
+        for seed in range(3)
+        for budget, widths in zip(BUDGETS, (WIDE[:-1], WIDE), strict=True)
+        for width in widths
+    ],
     tolerance=0.03,
 )
-def matched_compute(width: int, seed: int) -> Results:
+def matched_compute(width: int, budget: float, seed: int) -> Results:
     """Spend one budget on a model: on its size, or on how much it reads."""
-    return train(width, BUDGET / training_flops(shape(width)), seed)
+    return train(width, budget / training_flops(shape(width)), seed)
 
 
 @recorded(
