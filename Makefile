@@ -50,7 +50,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "  1 of 2: PyTorch"
 	@$(PIP) $(TORCH_FROM) torch
 	@echo "  2 of 2: JupyterLab, Jupyter Book, the test tools, and llm_core itself"
-	@$(PIP) --editable '.[course,dev]'
+	@$(PIP) --editable '.[course,book,dev]'
 	-@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" 2>/dev/null
 	@touch $@
 	@echo "$(VENV) is ready."

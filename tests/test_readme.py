@@ -89,16 +89,17 @@ def test_the_lines_for_windows_do_what_make_does():
         for line in blocks("powershell")[0].splitlines()
     )
     assert create == "py -3 -m venv .venv"
-    assert install == '-m pip install -c constraints.txt -e ".[course,dev]"'
+    assert install == '-m pip install -c constraints.txt -e ".[course,book,dev]"'
     assert "CONSTRAINTS ?= constraints.txt" in MAKEFILE
-    assert "--editable '.[course,dev]'" in MAKEFILE
+    assert "--editable '.[course,book,dev]'" in MAKEFILE
     assert f"$(BIN)/python {lab} " in MAKEFILE
     assert f"$(BIN)/python {book}\n" in MAKEFILE
     assert tests == "-m pytest"
 
 
 def test_every_link_and_file_that_is_named_exists():
-    links = re.findall(r"\]\(([^)]+)\)", README)
+    links = re.findall(r"(?:\]\(|src=\")([^)\"]+)", README)
+    assert "book/playground.webp" in links
     folders = re.findall(r"`([a-z_]+(?:/[a-z_]+)*/)`", README)
     assert len(folders) >= 4
     for place in [*links, *folders]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name
 
 import llm_core
@@ -20,9 +21,10 @@ TOP_LEVEL = {
     *("_config.yml", "_toc.yml", "environment.yml", "README.md"),
     *("pyproject.toml", "constraints.txt", "Makefile", ".ci", ".github"),
     *("LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", ".gitignore", ".gitattributes"),
+    *("CITATION.cff", ".devcontainer"),
 }
 NOT_YET = {"benchmarks"}
-BINARY = {".png", ".woff2", ".safetensors"}
+BINARY = {".png", ".webp", ".woff2", ".safetensors"}
 
 
 @cache
@@ -104,21 +106,22 @@ def test_constraints_are_bare_versions_within_the_ranges():
         pinned[name] = version
     assert list(pinned) == sorted(pinned)
     assert not [name for name in pinned if name.startswith(("nvidia", "triton"))]
-    for name, line in requirements("course", "dev").items():
+    for name, line in requirements("course", "book", "dev").items():
         assert name in pinned, f"{line} is new: make constraints"
         assert Requirement(line).specifier.contains(pinned[name]), line
 
 
 def test_conda_gets_what_pip_gets():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    *lines, pip = environment["dependencies"]
+    python, *lines, pip = environment["dependencies"]
     assert pip == {"pip": ["-e .[course]"]}
+    version = python.removeprefix("python=")
+    assert Specifier(project()["requires-python"]).contains(version)
     called = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
     conda = {called.get(item.name, item.name): item for item in map(Requirement, lines)}
     asked = {name: Requirement(line) for name, line in requirements("course").items()}
-    assert str(conda.pop("python").specifier) == project()["requires-python"]
     assert conda.pop("pip").specifier == ""
-    assert set(asked) - set(conda) == {"math-core"}, "only pip has these"
+    assert set(asked) == set(conda)
     for name, item in conda.items():
         assert item.specifier == asked[name].specifier, name
 
@@ -154,3 +157,71 @@ def test_the_changelog_knows_the_version():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert versions[0] in {"Unreleased", llm_core.__version__}
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    citation = yaml.safe_load(text)
+    # What the format asks for, and what would be wrong if it were forgotten.
+    assert set(citation) >= {"cff-version", "message", "title", "authors"}
+    assert citation["version"] == llm_core.__version__
+    assert citation["license"] == project()["license"]
+    assert all("name" in author for author in citation["authors"])
+
+
+# -------------------------------------------------------------------- other machines
+
+
+@cache
+def workflow():
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    return yaml.load(text, Loader=yaml.BaseLoader)  # in YAML 1.1, "on" would be true
+
+
+def made(text):
+    return re.findall(r"^\s*(?:step )?make ([a-z-]+)", text, re.MULTILINE)
+
+
+def test_the_workflow_makes_what_our_own_script_makes():
+    script = made((ROOT / ".ci/run").read_text(encoding="utf-8"))
+    runs = {
+        name: [t for step in job["steps"] for t in made(step.get("run", ""))]
+        for name, job in workflow()["jobs"].items()
+    }
+    assert {*runs["test"], *runs["book"]} == set(script)
+    assert all(targets[0] == "setup" for targets in runs.values() if targets)
+    assert {"book", "test"} <= set(runs["newest-dependencies"])
+
+
+def test_the_workflow_has_the_form_that_github_reads():
+    assert set(workflow()["on"]) >= {"push", "pull_request", "schedule"}
+    jobs = workflow()["jobs"]
+    for name, job in jobs.items():
+        assert "runs-on" in job, name
+        assert set(job.get("needs", [])) <= set(jobs)
+        for step in job["steps"]:
+            assert len({"uses", "run"} & set(step)) == 1, (name, step)
+            # GitHub's own actions only, of a version that is named.
+            used = step.get("uses", "actions/checkout@v4")
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+", used)
+    systems = jobs["test"]["strategy"]["matrix"]["os"]
+    assert {s.partition("-")[0] for s in systems} == {"ubuntu", "macos", "windows"}
+
+
+def test_only_the_job_that_publishes_may_write():
+    assert workflow()["permissions"] == {"contents": "read"}
+    writers = {n for n, job in workflow()["jobs"].items() if "permissions" in job}
+    assert writers == {"publish"}
+    condition = workflow()["jobs"]["publish"]["if"]
+    assert "refs/heads/main" in condition
+    assert "github.event_name == 'push'" in condition
+
+
+def test_a_codespace_is_set_up_by_make():
+    text = (ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8")
+    container = json.loads(text)
+    assert container["postCreateCommand"] == "make setup"
+    version = re.match(r"python:([\d.]+)-", container["image"])[1]
+    assert Specifier(project()["requires-python"]).contains(version)
+    for name in container["customizations"]["codespaces"]["openFiles"]:
+        assert (ROOT / name).exists(), name

@@ -18,6 +18,7 @@ REPAIRS = (
 
 def setup(app):
     app.connect("html-page-context", mend_body, priority=800)
+    app.connect("html-page-context", mend_sidebar, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -25,3 +26,15 @@ def mend_body(app, pagename, templatename, context, doctree):
     if "body" in context:
         for written, mended in REPAIRS:
             context["body"] = re.sub(written, mended, context["body"])
+
+
+def mend_sidebar(app, pagename, templatename, context, doctree):
+    """Give the arrow beside an entry with pages below it a name of its own."""
+    draw = context.get("generate_toctree_html")
+
+    def draw_and_name(*arguments, **more):
+        drawn = str(draw(*arguments, **more))
+        return drawn.replace("<summary>", '<summary aria-label="Its pages">')
+
+    if draw:
+        context["generate_toctree_html"] = draw_and_name

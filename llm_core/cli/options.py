@@ -215,6 +215,7 @@ def build_parser() -> Parser:
     _explore(command("explore", "explore", "Look inside a model, part by part."))
     _info(command("info", "info", "Say how large a model is, and what it needs."))
     _export(command("export", "export", "Make a page of its own for a model."))
+    _course(command("course", "course", "Write the course's notebooks into a folder."))
     return parser
 
 
@@ -393,6 +394,17 @@ def _export(parser: Parser) -> None:
         help="the file to write, or to replace (default: the model's name, .html)",
     )
     group.add("--prompt", text, "how the text begins, until a reader changes it")
+
+
+def _course(parser: Parser) -> None:
+    parser.usage = "llm-core course DIR [options]"
+    parser.description = (
+        "Write the course's notebooks into a folder, with what they read. What is "
+        "there already and differs is yours, and stays."
+    )
+    parser.add_argument("folder", metavar="DIR", type=not_empty, help="where they go")
+    group = Group(parser, "options")
+    group.switch("--replace", "put the course's files in the place of changed ones")
 
 
 def _model(parser: Parser, help: str) -> None:

@@ -35,9 +35,9 @@ from pathlib import Path
 from typing import Any
 
 import llm_core
+from llm_core.course.files import NOTEBOOKS
 
 PACKAGE = Path(llm_core.__file__).parent
-NOTEBOOKS = PACKAGE.parent / "notebooks"
 NOT_CORE = {"__init__", "__main__", "cli"}
 FIRST_LINE = re.compile(r"# (llm_core/\w+\.py): (\w+)")
 LATER_LINE = re.compile(r"# later: \w+ \(\d+\)(?:, \w+ \(\d+\))*")

@@ -28,6 +28,8 @@ from typing import Any
 
 from IPython.display import display
 
+from llm_core.course.files import NOTEBOOKS
+
 STARTED = time.perf_counter()  # a notebook imports this in its first cell
 HEADER = ("result", "yours", "expected", "")
 STYLE = 'style="padding:.2em 1em .2em 0;text-align:left;font-weight:normal"'
@@ -119,9 +121,10 @@ def written(value: float) -> str:
 def find_expected(folder: Path) -> Path:
     """Return the nearest expected.toml, in notebooks/ or not, from a folder upwards.
 
-    Raises FileNotFoundError if there is none.
+    Where there is none, as beside a notebook that travels alone, it is the one that
+    came with the package. Raises FileNotFoundError if that is missing too.
     """
-    for place in [folder, *folder.parents]:
+    for place in [folder, *folder.parents, NOTEBOOKS]:
         for path in (place / "expected.toml", place / "notebooks" / "expected.toml"):
             if path.is_file():
                 return path
