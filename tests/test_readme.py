@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+EXPECTED = ROOT / "notebooks" / "expected.toml"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SETS_UP = {"git", "cd", "make", "conda", "jupyter"}
 ELSEWHERE = {"torchrun"}  # tests/test_distributed.py runs it
@@ -95,6 +97,17 @@ def test_the_lines_for_windows_do_what_make_does():
     assert f"$(BIN)/python {lab} " in MAKEFILE
     assert f"$(BIN)/python {book}\n" in MAKEFILE
     assert tests == "-m pytest"
+
+
+def test_the_time_that_the_chapters_take_is_the_one_they_state():
+    chapters = tomllib.loads(EXPECTED.read_text(encoding="utf-8")).values()
+    seconds = [chapter["seconds"] for chapter in chapters]
+    [together] = re.findall(r"about\s([\d.]+) minutes together", README)
+    [longest] = re.findall(r"none of them longer than (\d+) seconds", README)
+    assert "the thirteen chapters" in README
+    assert len(seconds) == 13
+    assert float(together) == pytest.approx(sum(seconds) / 60, abs=0.5)
+    assert int(longest) == max(seconds)
 
 
 def test_every_link_and_file_that_is_named_exists():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 COLAB_BRANCH = "colab"
 INSTALL = """\
-# @title Install the course (once in a session, about a minute)
+# @title Install the course (once in a session)
 import subprocess
 import sys
 from importlib.util import find_spec

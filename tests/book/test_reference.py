@@ -4,6 +4,7 @@ import doctest
 import inspect
 import re
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -13,6 +14,7 @@ from docutils.utils import new_document
 
 import llm_core
 from llm_core.cli.options import build_parser
+from llm_core.course.files import NOTEBOOKS
 from llm_core.course.quote import PACKAGE
 
 NOT_FOR_READERS = {"__init__", "__main__"}
@@ -83,3 +85,42 @@ def test_a_docstring_has_no_mark_that_is_read_as_another(reference, name):
     reference.rewrite(None, "", f"{thing.__module__}.{name}", thing, None, lines)
     problems = list(parse(lines).findall(nodes.system_message))
     assert not problems, problems[0].astext()
+
+
+def paragraph(*names):
+    return nodes.paragraph("", "", *(nodes.literal("", name) for name in names))
+
+
+def test_a_chapter_links_what_it_introduces_once_and_again_at_its_end(reference):
+    full = {"llm_core.attention.causal_mask": "function"}
+    full |= {"llm_core.data.encode_corpus": "function"}  # of a later chapter
+    objects = {
+        name: SimpleNamespace(objtype=kind, docname="book/reference/attention")
+        for name, kind in full.items()
+    }
+    env = SimpleNamespace(
+        get_domain=lambda name: SimpleNamespace(objects=objects),
+        doc2path=lambda page: str(NOTEBOOKS / "04_attention.ipynb"),
+    )
+    builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{there}.html")
+    app = SimpleNamespace(env=env, builder=builder)
+    first, second = paragraph("causal_mask(2, 3)", "encode_corpus"), paragraph("other")
+    third = paragraph("causal_mask")
+    chapter = nodes.section("", first, second, nodes.section("", third))
+    document = new_document("a chapter")
+    document += chapter
+
+    reference.link_chapter(app, document, "notebooks/04_attention")
+    links = list(document.findall(nodes.reference))
+    assert [link.astext() for link in links] == ["causal_mask(2, 3)", "causal_mask"]
+    assert links[0].parent is first
+    assert links[1].parent.parent is chapter[-1]
+    target = "book/reference/attention.html#llm_core.attention.causal_mask"
+    assert {link["refuri"] for link in links} == {target}
+
+
+def test_a_page_that_is_no_chapter_is_left_as_it_is(reference):
+    document = new_document("a page")
+    document += paragraph("causal_mask")
+    reference.link_chapter(None, document, "book/trouble")
+    assert not list(document.findall(nodes.reference))
