@@ -34,8 +34,11 @@ CHECK_PYTHON = import platform, sys; v = sys.version_info; \
 # More for the program that a target runs: make test ARGS="-k tokenizer"
 ARGS ?=
 
+# What make bench reads: a text, or a name that llm_core knows.
+DATA ?= shakespeare
+
 .DEFAULT_GOAL := help
-.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings constraints clean
+.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings bench constraints clean
 
 help: ## this list
 	@echo "make lab reads and runs the course; every target sets up .venv first if need be."
@@ -88,6 +91,9 @@ pretrained: $(READY) ## train the models that ship with the package again (long)
 
 recordings: $(READY) ## make the recorded runs anew (long); ARGS=NAME for one of them
 	$(BIN)/python -m llm_core.course.recordings $(ARGS)
+
+bench: $(READY) ## measure us beside others and write benchmarks/RESULTS.md (20 minutes)
+	$(BIN)/python benchmarks/run_all.py --data $(DATA) $(ARGS)
 
 constraints: $(READY) ## look up the newest versions that pyproject.toml allows
 	$(BIN)/python .ci/constraints.py

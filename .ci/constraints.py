@@ -48,7 +48,7 @@ def main() -> None:
     oldest_python = project["requires-python"].removeprefix(">=") + ".0"
     asked = list(project["dependencies"])
     for lines in project["optional-dependencies"].values():
-        asked += lines
+        asked += [line for line in lines if not line.startswith(project["name"])]
     alone = [line for line in asked if line.startswith(SOURCE_ONLY)]
     asked = [line for line in asked if line not in alone]
     pins = resolve(asked, oldest_python, "--only-binary", ":all:")

@@ -21,6 +21,7 @@ import sys
 import threading
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -71,10 +72,19 @@ def paces(page: Page, by_processor: bool) -> list[float]:
     return found
 
 
-def main(arguments: list[str]) -> int:
-    """Measure, print, and say whether every aim is met."""
-    if arguments not in ([], ["--cpu"]):
-        sys.exit(__doc__)
+class Measured(NamedTuple):
+    """Bytes of the page and its model; seconds of each round; tokens a second."""
+
+    total: int
+    zipped: int
+    model: int
+    shown: list[float]
+    written: list[float]
+    pace: list[float]
+
+
+def measure(rounds: int = ROUNDS, by_processor: bool = False) -> Measured:
+    """Open the page so many times, and let it write."""
     handler = functools.partial(Quiet, directory=str(BOOK))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -88,7 +98,7 @@ def main(arguments: list[str]) -> int:
     with sync_playwright() as playwright:
         found = next(filter(None, map(shutil.which, CHROME)), None)
         chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        for number in range(ROUNDS):
+        for number in range(rounds):
             page = chromium.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(300_000)
             if number == 0:
@@ -98,12 +108,24 @@ def main(arguments: list[str]) -> int:
             first = page.evaluate(FIRST_TOKEN)
             shown.append(first[0])
             written.append(first[1])
-        pace = paces(page, bool(arguments))
+        pace = paces(page, by_processor)
         chromium.close()
     server.shutdown()
-    model = (BOOK / MODEL).stat().st_size
-    total = sum(map(len, loaded.values()))
-    zipped = sum(len(gzip.compress(body)) for body in loaded.values())
+    return Measured(
+        total=sum(map(len, loaded.values())),
+        zipped=sum(len(gzip.compress(body)) for body in loaded.values()),
+        model=(BOOK / MODEL).stat().st_size,
+        shown=shown,
+        written=written,
+        pace=pace,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print, and say whether every aim is met."""
+    if arguments not in ([], ["--cpu"]):
+        sys.exit(__doc__)
+    total, zipped, model, shown, written, pace = measure(by_processor=bool(arguments))
     print(
         f"the page with its model: {total / 1e6:.2f} MB, {zipped / 1e6:.2f} MB gzipped"
     )

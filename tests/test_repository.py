@@ -57,7 +57,9 @@ def requirements(*extras):
     lines = list(project()["dependencies"])
     for extra in extras:
         lines += project()["optional-dependencies"][extra]
-    return {canonicalize_name(Requirement(line).name): line for line in lines}
+    found = {canonicalize_name(Requirement(line).name): line for line in lines}
+    ours = found.pop(project()["name"], None)  # one extra that asks for another
+    return found | requirements(*Requirement(ours).extras) if ours else found
 
 
 # --------------------------------------------------------------------- what lies where

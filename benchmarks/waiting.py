@@ -1,0 +1,146 @@
+"""What a learner waits for: imports, help, the first step, the book's first page.
+
+Each program is started anew, as from a terminal, after a first start that brings its
+files into the system's memory.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from side_by_side import ROOT, Row, at_most, interleaved, main, seconds
+
+import llm_core
+
+PAGE = ROOT / "_build" / "html" / "book" / "intro.html"
+EVERY_NAME = f"from llm_core import {', '.join(llm_core.__all__)}"
+
+
+def python(*arguments: str) -> None:
+    """Start Python, and wait for its end."""
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def importing(rounds: int) -> Row:
+    """Compare torch's import with that of torch and every public name of ours."""
+    result = interleaved(
+        partial(python, "-c", f"import torch; {EVERY_NAME}"),
+        partial(python, "-c", "import torch"),
+        rounds,
+    )
+    pairs = zip(result.ours, result.theirs, strict=True)
+    added = median(ours - theirs for ours, theirs in pairs)
+    return at_most(
+        0.05,
+        added,
+        target="5. Import",
+        claim="all of `llm_core` adds ≤ 50 ms to torch's own import",
+        measured=f"{1e3 * added:.0f} ms to {1e3 * median(result.theirs):,.0f} ms",
+        limit="safetensors and the parts of torch that `import torch` leaves out",
+    )
+
+
+def usual(work: Callable[[], object], rounds: int) -> float:
+    """Return the median of the times, after a first call."""
+    work()
+    return median(seconds(work) for _ in range(rounds))
+
+
+def helping(rounds: int) -> Row:
+    """Time `llm-core --help`."""
+    taken = usual(partial(python, "-m", "llm_core", "--help"), rounds)
+    return at_most(
+        0.3,
+        taken,
+        target="5. Help",
+        claim="`llm-core --help` in ≤ 0.3 s",
+        measured=f"{taken:.2f} s",
+        limit="The start of Python itself",
+    )
+
+
+def first_step(*options: str) -> float:
+    """Return the seconds from Enter to the line that reports the first step."""
+    command = [sys.executable, "-m", "llm_core", "train", "--steps", "10", *options]
+    with TemporaryDirectory() as folder:
+        started = perf_counter()
+        with subprocess.Popen(
+            [*command, "--out", str(Path(folder, "run"))],
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("step "):
+                    break
+            else:
+                raise AssertionError("the program ended before its first step")
+            taken = perf_counter() - started
+            process.kill()
+    return taken
+
+
+def training(text: str, rounds: int) -> list[Row]:
+    """Time the first step, of the command's defaults and with the text at hand."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "text.txt")
+        path.write_text(text, encoding="utf-8", newline="")
+        found = {
+            "`llm-core train`": [first_step() for _ in range(rounds)],
+            "`llm-core train --data FILE`": [
+                first_step("--data", str(path)) for _ in range(rounds)
+            ],
+        }
+    return [
+        at_most(
+            3.0,
+            median(taken),
+            target="5. First step",
+            claim=f"{command}: ≤ 3 s after Enter",
+            measured=f"{median(taken):.1f} s",
+            limit="Importing torch, making or reading the text, learning its tokens",
+        )
+        for command, taken in found.items()
+    ]
+
+
+def page() -> Row:
+    """Open the book's first page as `playground.py` does: weight, seconds to ready."""
+    row = {"target": "5. Page", "claim": "the playground answers in ≤ 1 s, unzipped"}
+    if not PAGE.exists():
+        return Row(**row, measured="not measured: no book", met=None, limit="make book")
+    import playground
+
+    try:
+        found = playground.measure(rounds=3)
+    except Exception as error:  # no browser, or one that does not start
+        why = type(error).__name__
+        return Row(**row, measured=f"not measured: {why}", met=None, limit="a browser")
+    return at_most(
+        1.0,
+        median(found.written),
+        **row,
+        measured=f"{median(found.written):.2f} s; {found.total / 1e6:.2f} MB, "
+        f"{found.zipped / 1e6:.2f} MB gzipped",
+        limit="The weight of the model's script",
+    )
+
+
+def rows(text: str, quick: bool = False) -> list[Row]:
+    """Measure all of it."""
+    rounds = 1 if quick else 7
+    return [
+        importing(rounds),
+        helping(rounds),
+        *training(text, 1 if quick else 3),
+        *([] if quick else [page()]),
+    ]
+
+
+if __name__ == "__main__":
+    main(__doc__, rows)
