@@ -49,6 +49,16 @@ def check_map(widget, stories, text, layer, head):
     for row, (expected, got) in enumerate(zip(maps.tolist(), numbers, strict=True)):
         weights = [100 * weight for weight in expected[: row + 1]]
         assert got == pytest.approx(weights, abs=0.11)
+    # A cell's shade is the root of its weight; one rectangle more marks the reader.
+    shades = widget.locator(".llm-map rect").evaluate_all(
+        "all => all.map((cell) => parseFloat(cell.style.getPropertyValue('--weight')))"
+    )
+    drawn = [
+        100 * w**0.5
+        for row, whole in enumerate(maps.tolist())
+        for w in whole[: row + 1]
+    ]
+    assert shades[:-1] == pytest.approx(drawn, abs=0.6)
 
 
 def type_into(widget, text):

@@ -36,7 +36,7 @@ function render({ model, el }) {
     const found = Array.from({ length: network.num_layers },
       () => Array.from({ length: network.num_heads }, () => []));
     const cache = network.newCache();
-    cache.watch = (layer, head, row) => found[layer][head].push(row);
+    cache.watch = (layer, head, row) => found[layer][head].push([...row]);
     for (const id of ids) network.read(id, cache);
     return found;
   }
