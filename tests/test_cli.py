@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import random
 import re
@@ -12,11 +13,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import lively_model, small_config
 
 from llm_core import END_OF_TEXT, BPETokenizer, Tokenizer
+from llm_core.checkpoint import load_checkpoint
 from llm_core.cli import main, options
 from llm_core.cli.console import UserError, describe, shorten, table
 from llm_core.cli.recipe import LOG, Recipe, RunInfo
@@ -101,9 +105,13 @@ def start(*arguments, **more):
 # ---------------------------------------------------------------- help and names
 
 
-@pytest.mark.parametrize(
-    "command", ["train", "prepare", "resume", "generate", "explore", "info"]
+COMMANDS = (
+    *("train", "prepare", "resume", "generate", "explore", "info", "evaluate"),
+    *("export", "speedrun"),
 )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert "usage: llm-core " + command in capsys.readouterr().out
@@ -549,6 +557,56 @@ def test_a_damaged_save_is_passed_over_with_a_plain_warning(run, tmp_path, capsy
     assert len(said.splitlines()) == 1
 
 
+# ---------------------------------------------------------------- evaluate, speedrun
+
+
+def measured(said):
+    """The two losses that `evaluate` prints: nats a token, bits a character."""
+    return [float(n) for n in re.findall(r"([\d.]+) (?:nats|bits) per", said)]
+
+
+def test_evaluate_measures_every_token_after_the_first(character_run, tmp_path, capsys):
+    text = "Anna saw the moon, and then Bo ate the hat.\n" * 3
+    path = tmp_path / "new.txt"
+    path.write_text(text, encoding="utf-8")
+    assert main(["evaluate", str(character_run), "--data", str(path)]) == 0
+    model, tokenizer = load_checkpoint(character_run)
+    ids = torch.tensor(tokenizer.encode(END_OF_TEXT + text + END_OF_TEXT))
+    nats = 0.0
+    for start in range(0, len(ids) - 1, 32):  # its context
+        window = ids[start : start + 33]
+        logits = model.eval()(window[None, :-1])[0]
+        nats += F.cross_entropy(logits, window[1:], reduction="sum").item()
+    expected = [nats / (len(ids) - 1), nats / math.log(2) / len(text)]
+    assert measured(capsys.readouterr().out) == pytest.approx(expected, abs=1e-4)
+
+
+def test_evaluate_shows_the_floor_of_stories(capsys):
+    assert main(["evaluate", "stories", "--num-stories", "8"]) == 0
+    said = capsys.readouterr().out
+    nats, bits, floor = measured(said)
+    assert 0 < floor < bits < nats
+
+
+def test_a_speedrun_keeps_what_evaluate_measures_again(text_file, tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = ["--out", str(folder), "--steps", "3"]
+    assert main(["speedrun", "--data", str(text_file), *options]) == 0
+    said = capsys.readouterr().out
+    held_out = (folder / "held-out.txt").read_text(encoding="utf-8")
+    assert TEXT.endswith(held_out)
+    assert len(held_out) == len(TEXT) - len(TEXT) * 9 // 10
+    command = said.split("llm-core ")[1].split()
+    assert main(command) == 0
+    again = measured(capsys.readouterr().out)
+    assert measured(said)[0] == pytest.approx(again[0], abs=2e-4)
+
+
+def test_a_speedrun_does_not_write_over_a_run(run, text_file, capsys):
+    said = complaint(capsys, ["speedrun", "--data", str(text_file), "--out", str(run)])
+    assert "holds a run already" in said
+
+
 # ---------------------------------------------------------------- export
 
 
@@ -624,6 +682,10 @@ MISTAKES = {
     "no folder to export into": ["export", "stories", "-o", "/no/such/folder/a.html"],
     "a file without a name": ["export", "stories", "-o", ""],
     "a preset to export": ["export", "tiny"],
+    "no model to evaluate": ["evaluate", "nothing"],
+    "nothing to evaluate on": ["evaluate", "stories", "--data", "/no/such/file.txt"],
+    "no text for a speedrun": ["speedrun"],
+    "too little text for a speedrun": ["speedrun", "--data", os.devnull],
     "no text to explore": ["explore", "tiny", "--text", ""],
     "text that is not UTF-8": ["explore", "tiny", "--text", "a\udcffb"],
 }

@@ -214,7 +214,9 @@ def build_parser() -> Parser:
     _generate(command("generate", "generate", "Let a model write."))
     _explore(command("explore", "explore", "Look inside a model, part by part."))
     _info(command("info", "info", "Say how large a model is, and what it needs."))
+    _evaluate(command("evaluate", "evaluate", "Say how well a model predicts a text."))
     _export(command("export", "export", "Make a page of its own for a model."))
+    _speedrun(command("speedrun", "speedrun", "Train a small model in seconds."))
     _course(command("course", "course", "Write the course's notebooks into a folder."))
     return parser
 
@@ -376,6 +378,32 @@ def _info(parser: Parser) -> None:
     _model(parser, f"a folder that train has written, or {', '.join(PRESETS)}")
     group = Group(parser, "options")
     group.add("--batch-size", whole(1, MOST), "texts in a step", Recipe().batch_size)
+
+
+def _evaluate(parser: Parser) -> None:
+    parser.usage = "llm-core evaluate MODEL [options]"
+    _model(parser, "as of generate")
+    group, default = Group(parser, "options"), Recipe()
+    named = ", ".join(CORPORA)
+    group.add("--data", str, f"{named}; a file, a folder or an address", default.data)
+    group.add("--encoding", str, "encoding of your own files", default.encoding)
+    group.add("--num-stories", whole(2, 10**8), "how many stories to make", 200)
+
+
+def _speedrun(parser: Parser) -> None:
+    parser.usage = "llm-core speedrun --data FILE [options]"
+    parser.description = (
+        "Train a small model on the first nine tenths of a text, character by "
+        "character, for a loss as low as seconds on a processor allow."
+    )
+    group, default = Group(parser, "options"), Recipe()
+    group._group.add_argument(
+        "--data", required=True, metavar="NAME", help="as of train --data"
+    )
+    group.add("--encoding", str, "encoding of your own files", default.encoding)
+    group.add("--steps", whole(1, 10**6), "steps to make", 250)
+    group.add("--seed", whole(0, LARGEST), "decides weights and order", default.seed)
+    group.add("--out", str, "folder of the run", "runs/speedrun")
 
 
 def _export(parser: Parser) -> None:
