@@ -258,6 +258,17 @@ def test_what_is_solved_is_noted_in_the_readers_home(shown, tmp_path):
     assert "1 of " in repr(checks.progress())
     assert "✓ 02.2 Mend the decoder" in repr(checks.progress())
     assert "✓ 02.2 Mend the decoder" in checks.progress()._repr_html_()
+    assert "○ 02.1" in repr(checks.progress())  # of a chapter that was begun
+    assert "03.1" not in repr(checks.progress())
+    assert "○ 03: 0 of " in repr(checks.progress())
+
+
+def test_a_chapter_that_is_done_is_one_line(shown):
+    numbers = list(checks.exercises("02"))
+    for number in numbers:
+        checks.remember_solved(number)
+    assert f"✓ 02: {len(numbers)} of {len(numbers)}" in repr(checks.progress())
+    assert "02.1" not in repr(checks.progress())
 
 
 def test_nothing_is_noted_for_a_wrong_answer_or_a_solution(shown):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import itertools
 import json
 import os
 import pkgutil
@@ -126,10 +127,19 @@ class Progress:
 
     @property
     def lines(self) -> list[str]:
-        """Return a line for each exercise."""
-        return [
-            f"{'✓' if d else '○'} {number} {title}" for number, title, d in self.rows
-        ]
+        """Return a line for each chapter, and for each exercise of one half done."""
+        lines = []
+        for chapter, group in itertools.groupby(self.rows, key=lambda row: row[0][:2]):
+            rows = list(group)
+            done = sum(is_solved for _, _, is_solved in rows)
+            mark = "✓" if done == len(rows) else "○"
+            lines.append(f"{mark} {chapter}: {done} of {len(rows)}")
+            if 0 < done < len(rows):
+                lines += [
+                    f"    {'✓' if is_solved else '○'} {number} {title}"
+                    for number, title, is_solved in rows
+                ]
+        return lines
 
     @property
     def summary(self) -> str:
@@ -143,7 +153,10 @@ class Progress:
         return "\n".join([*self.lines, self.summary])
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.lines)
+        items = "".join(
+            f'<li style="white-space:pre">{html.escape(line)}</li>'
+            for line in self.lines
+        )
         style = "list-style:none;padding-left:0"
         return f'<ul style="{style}">{items}</ul><p>{html.escape(self.summary)}</p>'
 
