@@ -20,6 +20,8 @@ PAGE = BOOK.parent / "_build" / "html" / "book" / "intro.html"
 PICTURE = BOOK / "playground.webp"
 CHROME = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu"]
+# No room below, and no tokens a second, which are those of this machine today.
+STYLE = ".llm-playground { min-height: 0 !important } .llm-pace { display: none }"
 WIDTH, SCALE = 1440, 2  # pixels of the window, and of the picture to each of them
 
 
@@ -37,7 +39,7 @@ def main():
         chosen = playground.locator(".llm-written span", has_text=re.compile(r"^ red$"))
         playground.locator(".llm-end").wait_for()  # the story has come to its end
         chosen.first.click()
-        page.add_style_tag(content=".llm-playground { min-height: 0 !important }")
+        page.add_style_tag(content=STYLE)
         picture = playground.screenshot()
         browser.close()
     image = Image.open(io.BytesIO(picture)).convert("RGB")
