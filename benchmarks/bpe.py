@@ -111,7 +111,7 @@ def encoding(text: str, vocab_size: int, rounds: int) -> list[Row]:
         lambda: tokenizer.encode(text), lambda: rust.encode_ordinary(text), rounds
     )
     rate = len(text) / 1e6 / min(beside_library.ours)
-    limit = "Over half of our time is the search for words by `regex`"
+    limit = "Half of our time is the search for words by `regex`"
     return [
         at_least(
             2.0,
