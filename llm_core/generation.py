@@ -116,7 +116,8 @@ class SamplingConfig:
 
     def filter(self, logits: Tensor, ids: Tensor) -> Tensor:
         """(B, V), (B, T) -> (B, V): penalty, temperature, top-k, top-p, min-p."""
-        logits = penalize_repetition(logits, ids, self.repetition_penalty)
+        if self.repetition_penalty != 1:
+            logits = penalize_repetition(logits, ids, self.repetition_penalty)
         logits = scale_by_temperature(logits, self.temperature)
         if self.top_k is not None:
             logits = keep_top_k(logits, self.top_k)

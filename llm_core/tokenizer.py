@@ -16,6 +16,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from operator import index
@@ -146,6 +147,7 @@ def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[i
     return merged
 
 
+@lru_cache(2**16)
 def descending(token: bytes) -> tuple[int, ...]:
     """Make a key that sorts bytes against the alphabet: a heap gives out the least.
 
@@ -200,7 +202,10 @@ def merge_in_words(
     left, right = pair
     made = set()
     for place in where.pop(pair):
-        words[place] = merge_pair(words[place], pair, new_id)
+        before = words[place]
+        words[place] = merge_pair(before, pair, new_id)
+        if len(words[place]) == len(before):  # it had the pair, and has it no more
+            continue
         for a, b in pairwise(words[place]):
             if a == new_id or b == new_id:
                 was = right if a == new_id else a, left if b == new_id else b
