@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from side_by_side import hardware, parse
 
-from llm_core.cli.speedrun import CONTEXT, new_model, recipe, shape
+from llm_core.cli.speedrun import CONTEXT, recipe, shape
 from llm_core.corpus import Corpus
 from llm_core.data import TokenStream, encode_corpus
 from llm_core.model import GPTConfig, GPTModel
@@ -36,7 +36,7 @@ class Variant:
     name: str
     shape: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    make: Callable[[GPTConfig], GPTModel] = new_model
+    make: Callable[[GPTConfig], GPTModel] = GPTModel
 
     def trainer(
         self, streams: list[TokenStream], vocab_size: int, steps: int, seed: int
@@ -47,6 +47,15 @@ class Variant:
         return Trainer(model, *streams, replace(recipe(steps, seed), **self.training))
 
 
+def silent(config: GPTConfig) -> GPTModel:
+    """Make a model whose blocks at first add nothing to what they read."""
+    model = GPTModel(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("attention.output.weight", "feed_forward.down.weight")):
+            torch.nn.init.zeros_(parameter)
+    return model
+
+
 VARIANTS = (
     Variant("the recipe"),
     Variant("learned positions, not rotary", {"positions": "learned"}),
@@ -54,7 +63,7 @@ VARIANTS = (
     Variant("GELU, not squared ReLU", {"feed_forward": "gelu"}),
     Variant("LayerNorm, not RMSNorm", {"norm": "layer"}),
     Variant("the head tied to the embedding", {"tie_embeddings": True}),
-    Variant("GPT-2's initialization, not zeros where blocks write", make=GPTModel),
+    Variant("at first zeros in the matrices by which a block writes", make=silent),
     Variant(
         "AdamW alone, not Muon", {}, {"optimizer": "adamw", "learning_rate": 0.005}
     ),
