@@ -398,7 +398,10 @@ def _speedrun(parser: Parser) -> None:
     )
     group, default = Group(parser, "options"), Recipe()
     group._group.add_argument(
-        "--data", required=True, metavar="NAME", help="as of train --data"
+        "--data",
+        required=True,
+        metavar="NAME",
+        help="as of train --data; shakespeare is the usual one",
     )
     group.add("--encoding", str, "encoding of your own files", default.encoding)
     group.add("--steps", whole(1, 10**6), "steps to make", 250)
