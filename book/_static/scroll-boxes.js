@@ -1,12 +1,16 @@
 // A box that scrolls can be reached by keyboard, and only while it scrolls. All are
 // measured before any is changed, or each change would cost a layout of the page.
-const measure = new ResizeObserver((entries) => {
-  const scrolls = entries.map(({ target }) => target.scrollWidth > target.clientWidth);
-  entries.forEach(({ target }, at) => {
-    if (scrolls[at]) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
+function measure(boxes) {
+  const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);
+  boxes.forEach((box, at) => {
+    if (scrolls[at]) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   });
-});
+}
+
+const resized = new ResizeObserver((entries) => measure(entries.map(({ target }) => target)));
 for (const box of document.querySelectorAll(".scroll-box, div.highlight pre, .cell_output pre")) {
-  measure.observe(box);
+  resized.observe(box);
+  // Code has no width before it comes near, see house.css.
+  box.addEventListener("contentvisibilityautostatechange", () => measure([box]));
 }
