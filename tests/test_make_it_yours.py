@@ -6,11 +6,11 @@ in sentences, the options are parsed.
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from programs import run
 
 from llm_core import load_corpus
 from llm_core.cli.options import build_parser
@@ -46,25 +46,17 @@ def test_everything_runs_from_top_to_bottom(tmp_path):
         path.write_text(document, encoding="utf-8")
     for language, text in BLOCKS:
         if language == "python":
-            run([sys.executable, "-W", "error", "-c", text], tmp_path)
+            must_run([sys.executable, "-W", "error", "-c", text], tmp_path)
             continue
         for rest in map(arguments, text.splitlines()):
             if rest[0] != "train" or is_short(rest):
-                run([sys.executable, "-m", "llm_core", *rest], tmp_path)
+                must_run([sys.executable, "-m", "llm_core", *rest], tmp_path)
     assert (tmp_path / "mine.html").exists()
     assert (tmp_path / "my-gpt2" / "config.json").exists()
 
 
-def run(command, folder):
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
+def must_run(command, folder):
+    done = run(command, folder)
     assert done.returncode == 0, done.stderr
 
 

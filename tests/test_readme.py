@@ -7,12 +7,12 @@ Python are run for real.
 
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from programs import run
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,19 +25,6 @@ ELSEWHERE = {"torchrun"}  # tests/test_distributed.py runs it
 
 def blocks(language):
     return [text for name, text in BLOCKS if name == language]
-
-
-def run(arguments, folder):
-    """Run a program in a folder of its own, with nobody at the keyboard."""
-    return subprocess.run(
-        arguments,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
 
 
 def commands(text):

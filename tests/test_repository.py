@@ -23,7 +23,6 @@ TOP_LEVEL = {
     *("LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", ".gitignore", ".gitattributes"),
     *("CITATION.cff", ".devcontainer"),
 }
-NOT_YET = {"benchmarks"}
 BINARY = {".png", ".webp", ".woff2", ".safetensors"}
 
 
@@ -67,8 +66,7 @@ def requirements(*extras):
 
 def test_the_top_level_is_the_one_we_drew():
     found = {Path(name).parts[0] for name in files()}
-    assert found <= TOP_LEVEL
-    assert found >= TOP_LEVEL - NOT_YET
+    assert found == TOP_LEVEL
 
 
 def test_notebooks_are_committed_without_outputs():
