@@ -38,7 +38,7 @@ ARGS ?=
 DATA ?= shakespeare
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings bench constraints clean
+.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings bench mutants constraints clean
 
 help: ## this list
 	@echo "make lab reads and runs the course; every target sets up .venv first if need be."
@@ -94,6 +94,9 @@ recordings: $(READY) ## make the recorded runs anew (long); ARGS=NAME for one of
 
 bench: $(READY) ## measure us beside others and write benchmarks/RESULTS.md (20 minutes)
 	$(BIN)/python benchmarks/run_all.py --data $(DATA) $(ARGS)
+
+mutants: $(READY) ## count the small faults that tests notice: benchmarks/MUTANTS.md (30 minutes)
+	$(BIN)/python benchmarks/mutation.py $(ARGS)
 
 constraints: $(READY) ## look up the newest versions that pyproject.toml allows
 	$(BIN)/python .ci/constraints.py
