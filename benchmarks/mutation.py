@@ -1,19 +1,20 @@
 """Mutants of the package in, the share that its tests notice out, in MUTANTS.md.
 
-    python benchmarks/mutation.py --sample 60 --batch 2 --seed 7
+    python benchmarks/mutation.py --sample 40 --skip 60 --seed 7
     python benchmarks/mutation.py optim --sample 200
 
-All mutants of a module are shuffled by the seed and dealt out in batches: no two
-batches have one in common, so tests that were written after one batch are measured by
-the next. Each mutant is put into a copy of the package, and there the tests of its
-module run until one fails. They run in a fork of this process, which has imported
-PyTorch already; so this needs Linux or macOS.
+All mutants of a module are shuffled by the seed, and a sample is taken from the top.
+Whoever has written tests for its survivors skips it the next time: tests are measured
+by mutants that nobody has seen. Each mutant is put into a copy of the package, and
+there the tests of its module run until one fails. They run in a fork of this process,
+which has imported PyTorch already; so this needs Linux or macOS.
 
 A mutant that no test can notice, because the program does the same, is equivalent.
 mutants.toml says of each that was looked at why it survives; nothing else is kept.
 """
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -88,6 +89,7 @@ def preload() -> None:
     torch.set_num_threads(1)
     # The same examples for every mutant, and none that another mutant has left behind.
     hypothesis.settings.register_profile("mutants", derandomize=True, database=None)
+    gc.freeze()  # else each fork, when it ends, looks through all this for garbage
 
 
 def run_tests(
@@ -99,9 +101,11 @@ def run_tests(
     child = os.fork()
     if not child:
         os._exit(_in_the_fork(copy, tests, durations, seconds))
-    _, status = os.waitpid(child, 0)
-    with suppress(ProcessLookupError):  # whatever the tests have started
-        os.killpg(child, signal.SIGKILL)
+    try:
+        _, status = os.waitpid(child, 0)
+    finally:
+        with suppress(ProcessLookupError):  # it, and whatever the tests have started
+            os.killpg(child, signal.SIGKILL)
     shutil.rmtree(copy / "tmp")
     if os.WIFSIGNALED(status):
         late = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
@@ -149,13 +153,12 @@ def _in_the_fork(
 # -------------------------------------------------------------------- a module
 
 
-def dealt(
-    module: str, made: list[Mutant], size: int, batch: int, seed: int
+def drawn(
+    module: str, made: list[Mutant], sample: int, skip: int, seed: int
 ) -> list[Mutant]:
-    """Shuffle the mutants of a module and take the batch, from 1 on, of this size."""
+    """Shuffle the mutants of a module, skip some, and take as many as are asked for."""
     shuffled = random.Random(f"{seed} {module}").sample(made, len(made))
-    batch = shuffled[(batch - 1) * size : batch * size]
-    return sorted(batch, key=lambda mutant: mutant.line)
+    return sorted(shuffled[skip : skip + sample], key=lambda mutant: mutant.line)
 
 
 def examine(
@@ -290,12 +293,12 @@ def read_reasons(path: Path = REASONS) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def main(argv: list[str]) -> None:
-    """Try a batch of each module, say what survives as it comes, and write it down."""
+    """Try a sample of each module, say what survives as it comes, and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", default=[*TESTS], metavar="module")
-    parser.add_argument("--sample", type=int, default=60, help="mutants of each module")
-    parser.add_argument("--batch", type=int, default=1, help="which of them, from 1 on")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sample", type=int, default=40, help="mutants of each module")
+    parser.add_argument("--skip", type=int, default=0, help="so many, seen before")
+    parser.add_argument("--seed", type=int, default=0, help="of the order (usual: 0)")
     parser.add_argument("--out", type=Path, default=REPORT)
     options = parser.parse_args(argv)
     reasons, scores = read_reasons(), []
@@ -309,9 +312,10 @@ def main(argv: list[str]) -> None:
         shutil.copy(ROOT / "pyproject.toml", copy)
         for module in options.modules:
             possible = mutants((copy / "llm_core" / f"{module}.py").read_bytes())
-            batch = dealt(module, possible, options.sample, options.batch, options.seed)
+            chosen = options.sample, options.skip, options.seed
+            tried = drawn(module, possible, *chosen)
             outcomes = []
-            for mutant, how in examine(module, batch, copy):
+            for mutant, how in examine(module, tried, copy):
                 outcomes.append((mutant, how))
                 known = reasons.get(module, {}).get(mutant.name, {})
                 if how == "passed":
@@ -325,8 +329,8 @@ def main(argv: list[str]) -> None:
             print(" | ".join(_row(module, scores[-1:])), flush=True)
     minutes = (perf_counter() - started) / 60
     how = (
-        f"{datetime.now(UTC):%Y-%m-%d}: {options.sample} of each module, batch "
-        f"{options.batch} of seed {options.seed}; {minutes:.0f} minutes."
+        f"{datetime.now(UTC):%Y-%m-%d}: {options.sample} of each module, after "
+        f"{options.skip}, in the order of seed {options.seed}; {minutes:.0f} minutes."
     )
     options.out.write_text(report(scores, how), encoding="utf-8")
 

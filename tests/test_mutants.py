@@ -84,14 +84,13 @@ def test_positions_are_right_behind_characters_of_several_bytes(load):
     assert mutant.source.decode() == 'a = ["ü→", (b <= c)]\n'
 
 
-def test_batches_have_no_mutant_in_common_and_together_all(load):
-    dealt, made = load("mutation").dealt, load("mutants").mutants(source("optim"))
-    batches = [dealt("optim", made, 40, number, seed=3) for number in range(1, 9)]
-    assert sorted(m.name for batch in batches for m in batch) == sorted(
-        m.name for m in made
-    )
-    assert batches[0] == dealt("optim", made, 40, 1, seed=3)
-    assert batches[0] != dealt("optim", made, 40, 1, seed=4)
+def test_what_is_skipped_and_what_is_drawn_are_all_mutants_once_each(load):
+    drawn, made = load("mutation").drawn, load("mutants").mutants(source("optim"))
+    parts = [drawn("optim", made, 60, skip, seed=3) for skip in range(0, 300, 60)]
+    together = [mutant.name for part in parts for mutant in part]
+    assert sorted(together) == sorted(mutant.name for mutant in made)
+    assert parts[0] == drawn("optim", made, 60, 0, seed=3)
+    assert parts[0] != drawn("optim", made, 60, 0, seed=4)
 
 
 def test_the_interval_is_wilsons(load):
@@ -128,7 +127,7 @@ def test_every_reason_is_given_for_a_mutant_that_there_is(load):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it cannot fork")
-def test_a_batch_is_tried_and_written_down(tmp_path):
+def test_a_sample_is_tried_and_written_down(tmp_path):
     out = tmp_path / "MUTANTS.md"
     command = [sys.executable, FOLDER / "mutation.py", "optim", "--sample", "2"]
     subprocess.run([*map(str, command), "--out", str(out)], check=True)

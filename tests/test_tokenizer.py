@@ -498,6 +498,20 @@ def test_the_memory_of_words_is_bounded():
     assert max(map(len, tokenizer._word_ids)) <= 64
 
 
+def test_words_that_return_are_merged_once_even_if_there_are_many():
+    words = [f" {number}" for number in range(40_000)]
+    tokenizer = trained()
+    merged = []
+
+    def merge(ids, merges):
+        merged.append(ids)
+        return ids
+
+    with mock.patch.object(module, "merge_word", merge):
+        tokenizer.encode("".join(words * 2))
+    assert len(merged) == len(words)
+
+
 # --- Training ---
 
 
@@ -565,7 +579,7 @@ UNTRAINED = BPETokenizer(300)
         (lambda: BPETokenizer(300, {"<s>"}), "must be a list, got {'<s>'}"),
         (lambda: BPETokenizer(300, [""]), "at least one character"),
         (lambda: BPETokenizer(300, [7]), "must be a str, got int 7"),
-        (lambda: BPETokenizer(300, ["\ud800"]), "lone surrogate"),
+        (lambda: BPETokenizer(300, ["<\ud800"]), r"lone surrogate, .* at position 1:"),
         (lambda: BPETokenizer(300, ["<s>", "<s>"]), "must differ"),
         (lambda: CharacterTokenizer("abc"), "must be a list, got 'abc'"),
         (lambda: BPETokenizer(300, pattern="("), "not a regular expression"),
