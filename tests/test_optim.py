@@ -60,7 +60,8 @@ SCHEDULES = [warmup_cosine, warmup_stable_decay]
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(
-    ("steps", "warmup", "final"), [(100, 10, 0.1), (50, 0, 0.0), (7, 3, 0.5)]
+    ("steps", "warmup", "final"),
+    [(100, 10, 0.1), (50, 0, 0.0), (7, 3, 0.5), (2, 0, 0.1), (3, 1, 0.0)],
 )
 def test_a_schedule_climbs_evenly_never_rises_again_and_ends_at_its_end(
     schedule, steps, warmup, final
@@ -180,6 +181,14 @@ def test_muon_leaves_alone_what_has_no_gradient():
     muon.step()
     assert torch.equal(still, before)
     assert not torch.equal(moved, before)
+
+
+def test_nothing_decays_unless_it_is_asked_for():
+    parameter = nn.Parameter(drawn(3, 3))
+    before = parameter.detach().clone()
+    parameter.grad = torch.zeros(3, 3)
+    Muon([parameter], learning_rate=0.1).step()
+    assert torch.equal(parameter, before)
 
 
 def test_muon_moves_by_the_same_amount_however_weak_the_gradient():
