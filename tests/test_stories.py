@@ -409,6 +409,74 @@ def test_a_story_without_its_end_is_not_consistent():
         assert any("ending" in said for said in check_story(text[:last]))
 
 
+# A story that no sampler tells, since it goes its own way between the facts.
+OWN = (
+    "Far away, in a village by the sea, a sleepy tailor called Pip danced in June. "
+    "On a windy day she lost her red kite. Was it in the barn? No. "
+    '"If I find it," said Pip, "I will kiss a frog." On a wall sat an owl. '
+    '"Look under the bridge," it said in a squeaky voice. And there, under the bridge, '
+    "was the red kite. So the sleepy tailor had to kiss a frog. "
+    "And the squeaky owl? It laughed at soggy hamsters.\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "broken"),
+    [
+        ("the red", "the blue", "colour: 'red' at first, 'blue' later"),
+        ("squeaky owl", "squeaky heron", "helper: 'owl' at first, 'heron' later"),
+        ("lost her", "lost his", "pronoun: 'she' at first, 'he' later"),
+        ("she lost her", "it lost the", "pronoun: not told"),
+        (
+            "had to kiss a frog",
+            "had to",
+            "promise: 'kiss a frog' is promised and not kept",
+        ),
+        (
+            "there, under the bridge",
+            "there, in the barn",
+            None,  # it was searched before, so somebody said so
+        ),
+        (
+            "there, under the bridge",
+            "there, on the roof",
+            "place: found 'on the roof', where nobody said it was",
+        ),
+        ("Pip danced", "Pip zigzag", "wording: no story has 'zigzag'"),
+        ("Far away, in", "In", "opening: no story begins like this"),
+        ("And the squeaky owl? It", "It", "ending: no story ends like this"),
+        ("kite. So", "kite.\n\nSo", "ending: a story has one blank line, at its end"),
+        (
+            "hamsters.\n\n",
+            "hamsters.\n",
+            "ending: a story has one blank line, at its end",
+        ),
+    ],
+)
+def test_a_story_in_its_own_words_is_checked_like_any_other(old, new, broken):
+    assert parse_story(OWN) == check_story(OWN) == []
+    assert OWN.count(old) == 1
+    assert check_story(OWN.replace(old, new)) == ([broken] if broken else [])
+
+
+def test_what_lacks_up_to_three_facts_is_a_story_without_them():
+    lacking = OWN.replace("squeaky ", "").replace("owl", "hat").replace("red ", "")
+    told = ["colour: not told", "helper: not told", "voice: not told"]
+    assert check_story(lacking)[:3] == told
+    [said] = check_story(lacking.replace("sleepy ", ""))
+    assert said == "not a story: it tells no trait, no colour, no helper, no voice"
+
+
+def test_an_opening_stands_near_the_beginning_and_an_ending_near_the_end():
+    words = "the dogs came running and "
+    assert (
+        check_story(words * 3 + OWN) == check_story(OWN[:-2] + words * 3 + "\n\n") == []
+    )
+    assert check_story(words * 8 + OWN) == ["opening: no story begins like this"]
+    late = OWN[:-2] + words * 8 + "\n\n"
+    assert check_story(late) == ["ending: no story ends like this"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " ", "\n\n", "Hello.\n\n", "She he", "\ud800", "é" * 3000, "red blue " * 500],
@@ -473,6 +541,11 @@ def test_an_impossible_wish_is_refused_with_what_exists():
             ask({"colour": "mauve"})
         with pytest.raises(ValueError, match="price, promise"):
             ask({"price": FACTS["price"][0], "promise": FACTS["promise"][0]})
+
+
+def test_of_two_values_an_instruction_wishes_for_the_first():
+    text = "A Pirate, or a potter: the PIRATE, please, and his red, not blue, hat."
+    assert read_instruction(text) == {"job": "pirate", "colour": "red", "thing": "hat"}
 
 
 def test_an_instruction_states_what_its_story_fulfils():
