@@ -149,6 +149,21 @@ def test_logits_equal_those_of_transformers_with_and_without_a_cache(kind, conve
     torch.testing.assert_close(cached, expected, rtol=0, atol=1e-4)
 
 
+def test_the_preset_of_llama_computes_what_llama_does_at_the_cost_of_small():
+    config = replace(PRESETS["llama-small"], vocab_size=61)
+    torch.manual_seed(0)
+    model = GPTModel(config)
+    ids = random_ids(config, 2, 16)
+    with torch.no_grad():
+        expected = as_transformers_llama(model)(ids).logits
+        torch.testing.assert_close(model(ids), expected, rtol=0, atol=1e-5)
+    small = PRESETS["small"]
+    third = 2 * small.feed_forward_dim / 3  # of the three matrices, a GELU has two
+    assert config.feed_forward_dim % 8 == 0
+    assert third <= config.feed_forward_dim < third + 8
+    assert 2 * config.key_value_heads == config.num_heads == small.num_heads
+
+
 @every_kind
 @pytest.mark.parametrize("sizes", [[16], [1] * 16, [5, 1, 7, 3], [15, 1]])
 def test_logits_with_a_cache_equal_those_without(kind, sizes):
