@@ -588,6 +588,22 @@ def test_text_has_the_settings_and_the_seed_it_is_given():
     assert len({text(seed, greedy) for seed in range(4)}) == 1
 
 
+def test_settings_that_are_not_given_change_nothing():
+    model = lively_model(small_config())
+    ids = random_ids(model.config, 2, 3)
+    steps = sample(model, ids, 20, SamplingConfig(), seeded(1))
+    expected = torch.cat([ids, *(step.ids[:, None] for step in steps)], dim=1)
+    assert torch.equal(generate(model, ids, 20, generator=seeded(1)), expected)
+
+
+def test_without_a_number_or_an_end_there_are_256_tokens():
+    tokenizer = CharacterTokenizer()
+    tokenizer.train("abc")
+    model = lively_model(small_config(vocab_size=tokenizer.vocab_size))
+    assert len(generate_text(model, tokenizer, "a")) == 256
+    assert len("".join(stream_text(model, tokenizer, "a"))) == 256
+
+
 def test_the_log_probability_of_a_sure_thing_is_zero():
     model = model_that_says(byte_tokenizer(), b"ab")
     steps = list(sample(model, tensor([[256]]), 2, SamplingConfig()))
