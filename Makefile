@@ -38,7 +38,7 @@ ARGS ?=
 DATA ?= shakespeare
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab book book-clean test test-browser test-lab lint types quotes pretrained recordings bench mutants constraints clean
+.PHONY: help setup lab book book-clean zip pdf epub test test-browser test-lab lint types quotes pretrained recordings bench mutants constraints clean
 
 help: ## this list
 	@echo "make lab reads and runs the course; every target sets up .venv first if need be."
@@ -66,6 +66,15 @@ book: $(READY) ## execute the notebooks and build the book
 
 book-clean: $(READY) ## the same from nothing: every notebook is executed again
 	$(BIN)/python book/build.py --clean
+
+zip: book ## the book as a zip whose pages work from the disk
+	$(BIN)/python book/offline zip
+
+pdf: book ## the book on paper, printed by Chromium or Chrome
+	$(BIN)/python book/offline pdf
+
+epub: book ## the book for e-readers
+	$(BIN)/python book/offline epub
 
 test: lint types quotes ## run every check that needs no browser
 	$(PYTEST) $(PARALLEL) $(ARGS)

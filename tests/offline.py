@@ -1,0 +1,12 @@
+"""The programs in book/offline, which are no package: loaded from their folder."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[1] / "book" / "offline"
+sys.path.append(str(FOLDER))
+drawings, epub, pages, pdf, source = map(
+    import_module, ("drawings", "epub", "pages", "pdf", "source")
+)
+zip_of = import_module("runpy").run_path(str(FOLDER / "__main__.py"))["write_zip"]
