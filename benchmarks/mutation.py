@@ -10,7 +10,8 @@ there the tests of its module run until one fails. They run in a fork of this pr
 which has imported PyTorch already; so this needs Linux or macOS.
 
 A mutant that no test can notice, because the program does the same, is equivalent.
-mutants.toml says of each that was looked at why it survives; nothing else is kept.
+mutants.toml says of each that was looked at why it survives; --again writes the report
+of the last run with what was added there.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from mutants import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = ROOT / "benchmarks" / "mutants.toml"
 REPORT = ROOT / "benchmarks" / "MUTANTS.md"
+LAST = ROOT / "_build" / "benchmarks" / "last.json"  # what the last run found
 
 # The tests that a module has of its own. Other tests would notice more.
 TESTS = {
@@ -110,8 +112,9 @@ def run_tests(
     if os.WIFSIGNALED(status):
         late = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
         return Outcome("time" if late else "died", {})
-    how = {0: "passed", 1: "failed", 2: "import"}.get(os.WEXITSTATUS(status), "died")
-    return Outcome(how, json.loads(found.read_bytes()) if found.exists() else {})
+    taken = json.loads(found.read_bytes()) if found.exists() else {}
+    how = {0: "passed", 1: "failed" if taken else "import"}
+    return Outcome(how.get(os.WEXITSTATUS(status), "died"), taken)
 
 
 def _in_the_fork(
@@ -121,6 +124,7 @@ def _in_the_fork(
 
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         signal.alarm(10 * seconds)  # for one that waits for ever
@@ -142,7 +146,7 @@ def _in_the_fork(
         code = pytest.main([*options.split(), *tests], plugins=[plugin])
         found = sys.modules.get("llm_core")
         assert found is None or str(found.__file__).startswith(str(copy))
-        (copy / "durations.json").write_text(json.dumps(plugin.durations))
+        (copy / "durations.json").write_bytes(json.dumps(plugin.durations).encode())
         sys.stdout.flush()
         return int(code)
     except BaseException:
@@ -180,6 +184,9 @@ def examine(
     path.write_bytes(right)
 
 
+Reasons = dict[str, dict[str, Any]]  # by the name of a mutant
+
+
 @dataclass(frozen=True)
 class Score:
     """What became of the mutants of one module."""
@@ -187,7 +194,7 @@ class Score:
     module: str
     possible: int
     outcomes: list[tuple[Mutant, str]]
-    reasons: dict[str, dict[str, Any]]  # by the name of a mutant
+    reasons: Reasons
 
     @property
     def survivors(self) -> list[Mutant]:
@@ -203,9 +210,22 @@ class Score:
         """Whether a reason says that the program does the same."""
         return bool(self.reasons.get(mutant.name, {}).get("equivalent"))
 
+    def why(self, mutant: Mutant) -> str:
+        """What is said of a mutant that survives."""
+        return str(self.reasons.get(mutant.name, {}).get("why", "not explained"))
+
     def killed(self, *how: str) -> int:
         """How many were noticed, in these ways."""
         return sum(ending in how for _, ending in self.outcomes)
+
+
+def read_reasons(path: Path = REASONS) -> dict[str, Reasons]:
+    """By module: why mutants survive."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {
+        module: {f"{e['where']}: {e['before']} → {e['after']}": e for e in listed}
+        for module, listed in entries.items()
+    }
 
 
 # -------------------------------------------------------------------- the report
@@ -223,48 +243,41 @@ def interval(killed: int, tried: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+COLUMNS = "module|possible|tried|killed|at import|no end|equivalent|survived|share|95 %"
+
+
 def report(scores: list[Score], how: str) -> str:
     """Write down all that was counted, and every survivor with what is said of it."""
-    head = (
-        "module",
-        "possible",
-        "tried",
-        "killed",
-        "at import",
-        "too long",
-        "equivalent",
-        "survived",
-        "share",
-        "95 %",
-    )
-    rows = [head, ("---",) * len(head)]
+    columns = COLUMNS.split("|")
+    rows = [columns, ["---"] * len(columns)]
     rows += [_row(score.module, [score]) for score in scores]
     rows.append(_row("all", scores))
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     parts = [f"# Mutants\n\n{HEAD}\n{how}\n\n{table}"]
-    for title, chosen in (
-        ("Survived", Score.survivors),
-        ("Equivalent", Score.equivalent),
-    ):
-        parts.append(f"\n## {title}\n")
-        for score in scores:
-            for mutant in chosen.fget(score):
-                reason = score.reasons.get(mutant.name, {}).get("why", "not explained")
-                where = f"{score.module}.{mutant.where}".rstrip(".")
-                change = f"- {mutant.before}\n+ {mutant.after}"
-                parts.append(f"\n`{where}`: {reason}\n\n```diff\n{change}\n```\n")
+    parts.append("\n## Survived\n")
+    parts += [_said(score, mutant) for score in scores for mutant in score.survivors]
+    parts.append("\n## Equivalent\n")
+    parts += [_said(score, mutant) for score in scores for mutant in score.equivalent]
     return "".join(parts)
+
+
+def _said(score: Score, mutant: Mutant) -> str:
+    where = f"{score.module}.{mutant.where}".rstrip(".")
+    change = f"- {mutant.before}\n+ {mutant.after}"
+    return f"\n`{where}`: {score.why(mutant)}\n\n```diff\n{change}\n```\n"
 
 
 HEAD = """\
 Written by `benchmarks/mutation.py`; `benchmarks/mutants.toml` has the reasons. A mutant
 is a copy of a module with one small fault. *Killed*: a test failed; of these, *at
-import*: already when the module was loaded; *too long*: it never came to an end.
-*Equivalent*: nothing that it does differs. The *share* is of those that are not.
+import*: already when the module was loaded; *no end*: it took too long, or crashed.
+*Equivalent*: nothing that it does differs. The *share* is of those that are not, and
+95 % the range in which that of all possible mutants likely lies. In the last row each
+module has the same weight.
 """
 
 
-def _row(name: str, scores: list[Score]) -> tuple[str, ...]:
+def _row(name: str, scores: list[Score]) -> list[str]:
     tried = sum(len(score.outcomes) for score in scores)
     survived = sum(len(score.survivors) for score in scores)
     equivalent = sum(len(score.equivalent) for score in scores)
@@ -280,30 +293,30 @@ def _row(name: str, scores: list[Score]) -> tuple[str, ...]:
         survived,
     )
     share = f"{killed / (killed + survived):.1%}"
-    return name, *map(str, counts), share, f"{low:.0%} to {high:.0%}"
+    return [name, *map(str, counts), share, f"{low:.0%} to {high:.0%}"]
 
 
-def read_reasons(path: Path = REASONS) -> dict[str, dict[str, dict[str, Any]]]:
-    """By module and by the name of the mutant: why it survives."""
-    entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {
-        module: {f"{e['where']}: {e['before']} → {e['after']}": e for e in listed}
-        for module, listed in entries.items()
-    }
+def score(module: str, source: bytes, endings: dict[str, str]) -> Score:
+    """Put together what became of each mutant, by its name, and what is said of it."""
+    made = mutants(source)
+    outcomes = [
+        (mutant, endings[mutant.name]) for mutant in made if mutant.name in endings
+    ]
+    found = Score(module, len(made), outcomes, read_reasons().get(module, {}))
+    for mutant, how in outcomes:
+        if how != "passed" and found.same(mutant):
+            print(f"said to be equivalent, but noticed: {mutant.name}")
+    return found
 
 
-def main(argv: list[str]) -> None:
-    """Try a sample of each module, say what survives as it comes, and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="*", default=[*TESTS], metavar="module")
-    parser.add_argument("--sample", type=int, default=40, help="mutants of each module")
-    parser.add_argument("--skip", type=int, default=0, help="so many, seen before")
-    parser.add_argument("--seed", type=int, default=0, help="of the order (usual: 0)")
-    parser.add_argument("--out", type=Path, default=REPORT)
-    options = parser.parse_args(argv)
-    reasons, scores = read_reasons(), []
+# -------------------------------------------------------------------- all of it
+
+
+def try_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the tests on a sample of each module, and return how each mutant ended."""
     preload()
     started = perf_counter()
+    endings: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder).resolve()
         for name in ("llm_core", "tests"):
@@ -311,28 +324,46 @@ def main(argv: list[str]) -> None:
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", copy)
         for module in options.modules:
-            possible = mutants((copy / "llm_core" / f"{module}.py").read_bytes())
-            chosen = options.sample, options.skip, options.seed
-            tried = drawn(module, possible, *chosen)
-            outcomes = []
+            made = mutants((copy / "llm_core" / f"{module}.py").read_bytes())
+            tried = drawn(module, made, options.sample, options.skip, options.seed)
+            if not tried:
+                raise SystemExit(f"{module} has only {len(made)} mutants")
+            endings[module] = {}
             for mutant, how in examine(module, tried, copy):
-                outcomes.append((mutant, how))
-                known = reasons.get(module, {}).get(mutant.name, {})
+                endings[module][mutant.name] = how
                 if how == "passed":
                     print(f"{module}:{mutant.line} {mutant.name}", flush=True)
-                    print(f"    {known.get('why', 'not explained')}", flush=True)
-                elif known.get("equivalent"):
-                    print(f"said to be equivalent, but noticed: {mutant.name}")
-            scores.append(
-                Score(module, len(possible), outcomes, reasons.get(module, {}))
-            )
-            print(" | ".join(_row(module, scores[-1:])), flush=True)
+            print(f"{module}: tried {len(tried)}", flush=True)
     minutes = (perf_counter() - started) / 60
     how = (
         f"{datetime.now(UTC):%Y-%m-%d}: {options.sample} of each module, after "
         f"{options.skip}, in the order of seed {options.seed}; {minutes:.0f} minutes."
     )
-    options.out.write_text(report(scores, how), encoding="utf-8")
+    return {"how": how, "endings": endings}
+
+
+def main(argv: list[str]) -> None:
+    """Try a sample of each module, and write down what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", default=[*TESTS], metavar="module")
+    parser.add_argument("--sample", type=int, default=40, help="mutants of each module")
+    parser.add_argument("--skip", type=int, default=0, help="so many, seen before")
+    parser.add_argument("--seed", type=int, default=0, help="of the order (usual: 0)")
+    parser.add_argument("--out", type=Path, default=REPORT)
+    again = "only write the report again, when reasons are new"
+    parser.add_argument("--again", action="store_true", help=again)
+    options = parser.parse_args(argv)
+    last = LAST.with_stem(options.out.stem)
+    if not options.again:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the fork, too
+        last.parent.mkdir(parents=True, exist_ok=True)
+        last.write_text(json.dumps(try_all(options), indent=1), encoding="utf-8")
+    found = json.loads(last.read_text(encoding="utf-8"))
+    scores = [
+        score(module, (ROOT / "llm_core" / f"{module}.py").read_bytes(), endings)
+        for module, endings in found["endings"].items()
+    ]
+    options.out.write_text(report(scores, found["how"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -368,6 +368,10 @@ def test_a_pattern_that_would_lose_text_is_refused_when_it_does(pattern, text, f
         BPETokenizer(300, pattern=pattern).train(text)
 
 
+def test_a_pattern_may_have_2000_characters():
+    assert BPETokenizer(300, pattern="a" * 2000).pattern == "a" * 2000
+
+
 def test_a_pattern_that_takes_forever_is_stopped():
     def impatient(*args, timeout, **options):
         assert timeout >= 10
