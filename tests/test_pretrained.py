@@ -8,7 +8,8 @@ import torch
 
 from llm_core.checkpoint import PRETRAINED, load_pretrained
 from llm_core.course.cards import describe
-from llm_core.course.pretrain import RECIPES
+from llm_core.course.pretrain import RECIPES, asks_in_rare_words, says_wrong_place
+from llm_core.stories import sample_stories
 
 NAMES = sorted(path.name for path in PRETRAINED.iterdir() if path.is_dir())
 
@@ -79,3 +80,25 @@ def test_a_card_tells_what_8_bits_cost():
     text = describe({**card, "measured": {**card["measured"], "in_8_bits": cost}})
     assert "as pages have them, it takes 0.4321." in text
     assert "| 12.5 % |" in text
+
+
+def fact(story, name):
+    return next((fact for fact in story.facts if fact.name == name), None)
+
+
+def test_stories_with_a_wrong_place_tell_of_two_places():
+    lessons = list(filter(says_wrong_place, sample_stories(100, seed=5)))
+    assert lessons
+    for story in lessons:
+        place = fact(story, "place")
+        assert place.value in story.text
+        assert any(other in story.text for other in place.alternatives)
+
+
+def test_rare_words_are_those_of_the_helper_who_is_silent_or_has_the_thing():
+    stories = sample_stories(300, seed=5)
+    lessons = [story for story in stories if asks_in_rare_words(story)]
+    assert 0 < len(lessons) < 60
+    for story in lessons:
+        helper, colour = fact(story, "helper").value, fact(story, "colour").value
+        assert f". The {helper} " in story.text or f" had the {colour} " in story.text

@@ -92,30 +92,62 @@ def all_stories(tokenizer: Tokenizer) -> TokenStream:
     return encode_corpus(stories(NUM_STORIES, 0), tokenizer)
 
 
+def kinds_asked_for(story: Story) -> int:
+    """Return of how many kinds the facts are that a story asks for."""
+    return len({fact.name for fact in story.facts if fact.needs})
+
+
 def asks_for_much(story: Story) -> bool:
     """Tell whether a story asks for ten kinds of fact, the most there are in one.
 
     Some kinds are asked for in one story of four only, and would be learned last.
     """
-    return len({fact.name for fact in story.facts if fact.needs}) >= 10
+    return kinds_asked_for(story) >= 10
+
+
+def asks_after(story: Story, name: str, words: str) -> bool:
+    """Tell whether a story asks for a fact of this name right after these words."""
+    return any(
+        story.text[: need.position].endswith(words)
+        for fact in story.facts
+        for need in fact.needs
+        if fact.name == name
+    )
+
+
+def says_wrong_place(story: Story) -> bool:
+    """Tell whether another place is said between the place and where it is asked for.
+
+    The helper tells the place, then the hero guesses another one. A model that has
+    learned easier stories says the wrong place half of the time.
+    """
+    return any(
+        value in story.text[fact.set_at + len(fact.value) : need.position]
+        for fact in story.facts
+        for need in fact.needs
+        for value in need.alternatives
+        if fact.name == "place"
+    )
 
 
 def sets_traps(story: Story) -> bool:
     """Tell whether a story says a wrong place, and lets somebody else say the colour.
 
-    The helper tells the place, then the hero guesses another one; and the one who is
-    blamed speaks of "your red kite". A model that has learned easier stories says the
-    wrong place half of the time, and always the same colour.
+    The one who is blamed speaks of "your red kite", and a model that has learned easier
+    stories always says the same colour.
     """
-    wrong_place = other_voice = False
-    for fact in story.facts:
-        for need in fact.needs:
-            since = story.text[fact.set_at + len(fact.value) : need.position]
-            if fact.name == "place":
-                wrong_place |= any(value in since for value in need.alternatives)
-            elif fact.name == "colour":
-                other_voice |= since.endswith(" your ")
-    return wrong_place and other_voice
+    return says_wrong_place(story) and asks_after(story, "colour", " your ")
+
+
+def asks_in_rare_words(story: Story) -> bool:
+    """Tell whether a story asks for the helper, or the colour, as few stories do.
+
+    The one who is blamed says nothing ("The owl coughed"), or has the thing ("had the
+    red kite"). A model that tells all other facts right still gets most of these wrong.
+    """
+    return asks_after(story, "helper", ". The ") or asks_after(
+        story, "colour", " had the "
+    )
 
 
 def facts_first(
@@ -267,6 +299,25 @@ RECIPES = {
                 "the 100,000 stories of seed 0",
                 all_stories,
                 replace(_MUON, steps=5500, seed=1, schedule="cosine"),
+            ),
+            Phase(
+                "what was still told wrongly: stories in which the one who is blamed "
+                "says nothing or has the thing, and those that say a wrong place and "
+                "ask for nine kinds of fact; a token that tells a fact counts 30 times",
+                partial(
+                    facts_first,
+                    chosen=lambda story: (
+                        asks_in_rare_words(story)
+                        or (says_wrong_place(story) and kinds_asked_for(story) >= 9)
+                    ),
+                    weight=30.0,
+                ),
+                replace(_MUON, steps=1000, seed=3, final_fraction=1.0),
+            ),
+            Phase(
+                "the 100,000 stories of seed 0 once more",
+                all_stories,
+                replace(_MUON, steps=2250, seed=4, schedule="cosine"),
             ),
         ),
         measure=measure_stories,
