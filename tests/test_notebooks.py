@@ -61,6 +61,8 @@ def kept_outputs(notebook):
     for cell in code_cells(notebook):
         if cell["outputs"] or cell["execution_count"] is not None:
             yield f"{cell['id']}: has outputs; clear them before committing"
+        if "execution" in cell["metadata"]:
+            yield f"{cell['id']}: says when it was run; clear its outputs in JupyterLab"
 
 
 def imports_only(cell):
@@ -301,6 +303,7 @@ def test_a_sound_notebook_has_no_fault():
     [
         (2, {"outputs": [{}]}, "has outputs"),
         (2, {"execution_count": 3}, "has outputs"),
+        (2, {"metadata": {"execution": {}}}, "when it was run"),
         (2, {"source": ["x = 1\n"] * 16}, "16 lines, at most 15"),
         (4, {"source": ["import os"]}, "imports belong"),
         (0, {"source": ["**What you need.**"]}, "no **How long it takes.**"),

@@ -78,6 +78,12 @@ def test_notebooks_are_committed_without_outputs():
                 assert cell.get("execution_count") is None, name
 
 
+def test_every_notebook_is_a_chapter_of_the_book():
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"file: (notebooks/\S+)", contents)
+    assert listed == sorted(name[:-6] for name in files() if name.endswith(".ipynb"))
+
+
 def test_every_text_is_utf8_and_ends_with_a_line_end():
     for name, content in texts().items():
         content.decode("utf-8")

@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def setup(app):
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", rewrite)
     app.connect("doctree-resolved", link_chapter)
     app.add_directive("command-line", CommandLine)
@@ -32,6 +33,16 @@ def setup(app):
 
 
 # --- docstrings -----------------------------------------------------------------------
+
+
+def skip_fields(app, what, name, obj, skip, options):
+    """Leave out what Python says of a named tuple's fields: the signature has them."""
+    return True if inspect.isdatadescriptor(obj) and is_alias(obj) else None
+
+
+def is_alias(field):
+    """Tell whether a field's docstring is the one that Python wrote."""
+    return (inspect.getdoc(field) or "").startswith("Alias for field number")
 
 
 def rewrite(app, what, name, obj, options, lines):

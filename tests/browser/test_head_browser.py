@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from browser.hands import press, slider, state_of, visible
+from browser.hands import drag, press, slider, state_of, visible
 
 from llm_core.checkpoint import load_pretrained
 from llm_core.course.inspect import attention_maps
@@ -92,6 +92,12 @@ def test_a_sentence_of_ones_own_is_read_by_the_head_on_show(browser_on, stories)
     token = slider(widget, "Reading token")
     press(token, "ArrowLeft", 3)
     assert token.input_value() == str(len(ids) - 4)
+    drag(browser_on, token, 0.3)
+    reader = int(token.input_value())
+    assert reader == pytest.approx(0.3 * len(ids), abs=2)
+    name = visible(stories[2].decode([ids[reader]]))
+    said = widget.locator(".llm-status").all_text_contents()
+    assert any(sentence.startswith(f"“{name}” reads") for sentence in said)
     assert token.get_attribute("data-lm-suppress-shortcuts") == "true"
 
 

@@ -1,7 +1,7 @@
 """The merge stepper learns what the core's own trainer learns."""
 
 import pytest
-from browser.hands import press, slider, state_of, visible
+from browser.hands import drag, press, slider, state_of, visible
 
 from llm_core.tokenizer import GPT2_PATTERN, count_words, train_merges
 
@@ -54,3 +54,16 @@ def test_the_merge_stepper_steps_with_its_buttons(visit):
         widget.get_by_role("button", name="Back").click()
         shown = widget.locator(".llm-learned .llm-box").all_text_contents()
         assert shown == tokens[:2]
+
+
+def test_the_merges_slider_follows_the_mouse(visit):
+    with visit(TOKENIZATION) as page:
+        widget = page.locator(".llm-merge-stepper")
+        merges = slider(widget, "Merges")
+        tokens = learned_tokens(state_of(widget)["text"])
+        for share in (0.8, 0.2):
+            drag(page, merges, share)
+            reached = int(merges.input_value())
+            assert reached == pytest.approx(share * len(tokens), abs=0.1 * len(tokens))
+            shown = widget.locator(".llm-learned .llm-box").all_text_contents()
+            assert shown == tokens[:reached]
