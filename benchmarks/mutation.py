@@ -41,7 +41,7 @@ from mutants import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = ROOT / "benchmarks" / "mutants.toml"
 REPORT = ROOT / "benchmarks" / "MUTANTS.md"
-LAST = ROOT / "_build" / "benchmarks" / "last.json"  # what the last run found
+LAST = ROOT / "_build" / "benchmarks" / "mutants.json"  # what the last run found
 
 # The tests that a module has of its own. Other tests would notice more.
 TESTS = {
@@ -53,7 +53,7 @@ TESTS = {
     "stories": ["tests/test_stories.py"],
 }
 MEMORY = 8 * 2**30  # bytes; a loop without an end shall not take the machine along
-PATIENCE = 5  # times what the tests take when nothing is wrong, and 20 seconds
+PATIENCE = 3  # times what the tests take when nothing is wrong, and 10 seconds
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Outcome:
 
     how: str
     durations: dict[str, float]  # seconds, by test
+    seconds: float  # of the processor, in all
 
 
 # -------------------------------------------------------------------- one run
@@ -97,24 +98,25 @@ def preload() -> None:
 def run_tests(
     copy: Path, tests: list[str], durations: dict[str, float], seconds: int
 ) -> Outcome:
-    """Run tests in a fork of this process until one fails, or the time is over."""
+    """Run tests in a fork of this process until one fails, or its time is over."""
     found = copy / "durations.json"
     found.unlink(missing_ok=True)
     child = os.fork()
     if not child:
         os._exit(_in_the_fork(copy, tests, durations, seconds))
     try:
-        _, status = os.waitpid(child, 0)
+        _, status, used = os.wait4(child, 0)
     finally:
         with suppress(ProcessLookupError):  # it, and whatever the tests have started
             os.killpg(child, signal.SIGKILL)
     shutil.rmtree(copy / "tmp")
+    spent = used.ru_utime + used.ru_stime
     if os.WIFSIGNALED(status):
         late = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
-        return Outcome("time" if late else "died", {})
+        return Outcome("time" if late else "died", {}, spent)
     taken = json.loads(found.read_bytes()) if found.exists() else {}
     how = {0: "passed", 1: "failed" if taken else "import"}
-    return Outcome(how.get(os.WEXITSTATUS(status), "died"), taken)
+    return Outcome(how.get(os.WEXITSTATUS(status), "died"), taken, spent)
 
 
 def _in_the_fork(
@@ -176,7 +178,7 @@ def examine(
     if first.how != "passed":
         log = (copy / "log").read_text(encoding="utf-8")
         raise SystemExit(f"the tests of {module} do not pass as it is:\n{log}")
-    seconds = 20 + int(PATIENCE * sum(first.durations.values()))
+    seconds = 10 + int(PATIENCE * first.seconds)
     for mutant in made:
         compile(mutant.source, path, "exec")  # or it would be killed by our fault
         path.write_bytes(mutant.source)
@@ -270,7 +272,7 @@ def _said(score: Score, mutant: Mutant) -> str:
 HEAD = """\
 Written by `benchmarks/mutation.py`; `benchmarks/mutants.toml` has the reasons. A mutant
 is a copy of a module with one small fault. *Killed*: a test failed; of these, *at
-import*: already when the module was loaded; *no end*: it took too long, or crashed.
+import*: already when the tests were loaded; *no end*: it took too long, or crashed.
 *Equivalent*: nothing that it does differs. The *share* is of those that are not, and
 95 % the range in which that of all possible mutants likely lies. In the last row each
 module has the same weight.
@@ -350,15 +352,16 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--skip", type=int, default=0, help="so many, seen before")
     parser.add_argument("--seed", type=int, default=0, help="of the order (usual: 0)")
     parser.add_argument("--out", type=Path, default=REPORT)
+    parser.add_argument("--last", type=Path, default=LAST)
     again = "only write the report again, when reasons are new"
     parser.add_argument("--again", action="store_true", help=again)
     options = parser.parse_args(argv)
-    last = LAST.with_stem(options.out.stem)
     if not options.again:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the fork, too
-        last.parent.mkdir(parents=True, exist_ok=True)
-        last.write_text(json.dumps(try_all(options), indent=1), encoding="utf-8")
-    found = json.loads(last.read_text(encoding="utf-8"))
+        options.last.parent.mkdir(parents=True, exist_ok=True)
+        tried = json.dumps(try_all(options), indent=1)
+        options.last.write_text(tried, encoding="utf-8")
+    found = json.loads(options.last.read_text(encoding="utf-8"))
     scores = [
         score(module, (ROOT / "llm_core" / f"{module}.py").read_bytes(), endings)
         for module, endings in found["endings"].items()

@@ -588,6 +588,11 @@ def test_text_has_the_settings_and_the_seed_it_is_given():
     assert len({text(seed, greedy) for seed in range(4)}) == 1
 
 
+def test_settings_are_given_by_their_names():
+    with pytest.raises(TypeError):
+        SamplingConfig(0.5)
+
+
 def test_settings_that_are_not_given_change_nothing():
     model = lively_model(small_config())
     ids = random_ids(model.config, 2, 3)

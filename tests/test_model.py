@@ -485,6 +485,12 @@ def test_logits_have_one_row_of_scores_for_each_position(length):
     assert model(random_ids(model.config, 3, length)).shape == (3, length, 61)
 
 
+def test_training_drops_embeddings_as_often_as_it_says():
+    model = GPTModel(small_config(dropout=0.25))
+    dropped = (model.embed(random_ids(model.config, 64, 16)) == 0).float().mean()
+    assert dropped.item() == pytest.approx(0.25, abs=0.02)
+
+
 def test_only_training_drops_activations():
     model = GPTModel(small_config(dropout=0.2))
     ids = random_ids(model.config, 2, 16)

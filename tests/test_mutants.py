@@ -128,10 +128,14 @@ def test_every_reason_is_given_for_a_mutant_that_there_is(load):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it cannot fork")
 def test_a_sample_is_tried_and_written_down(tmp_path):
-    out = tmp_path / "MUTANTS.md"
-    command = [sys.executable, FOLDER / "mutation.py", "optim", "--sample", "2"]
-    subprocess.run([*map(str, command), "--out", str(out)], check=True)
-    rows = [line for line in out.read_text("utf-8").splitlines() if line[:2] == "| "]
-    assert rows[2].startswith("| optim | ")
-    tried, killed, *_, equivalent, survived, _, _ = rows[2].strip("| ").split(" | ")[2:]
-    assert int(tried) == 2 == int(killed) + int(equivalent) + int(survived)
+    out, last = tmp_path / "MUTANTS.md", tmp_path / "last.json"
+    program = [sys.executable, str(FOLDER / "mutation.py")]
+    program += ["--out", str(out), "--last", str(last)]
+    subprocess.run([*program, "optim", "--sample", "2"], check=True)
+    text = out.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| optim ")]
+    tried, killed, *_, same, survived, _, _ = rows[0].strip("| ").split(" | ")[2:]
+    assert int(tried) == 2 == int(killed) + int(same) + int(survived)
+    out.unlink()
+    subprocess.run([*program, "--again"], check=True)
+    assert out.read_text(encoding="utf-8") == text

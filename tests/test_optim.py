@@ -206,6 +206,12 @@ def test_muon_refuses_what_is_not_a_matrix(shape):
         Muon([torch.zeros(shape, requires_grad=True)], learning_rate=0.1)
 
 
+def test_muon_takes_parameters_one_by_one_too():
+    parameters = [nn.Parameter(drawn(3, 3)), nn.Parameter(drawn(2, 3))]
+    muon = Muon((parameter for parameter in parameters), learning_rate=0.1)
+    assert [*map(id, muon.param_groups[0]["params"])] == [*map(id, parameters)]
+
+
 def test_muon_learns():
     model = lively_model(small_config()).train()
     ids = random_ids(model.config, 4, 17)
