@@ -1064,6 +1064,7 @@ class _ForgivingReader(_Reader):
 
     def replay(self) -> None:
         self.slips: dict[str, str] = {}
+        self.unknown: set[str] = set()  # facts first told in words that no story has
         tell(self.choose, self.emit, self.mention, {}, _Forgetful())
 
     def fitting(self, choice: Choice) -> list[int]:
@@ -1078,6 +1079,7 @@ class _ForgivingReader(_Reader):
         slip = _changed(slot.fact, surfaces[number], said)
         if slot.fact not in {earlier.fact for _, earlier, _ in self.mentions}:
             slip = f"{slot.fact}: no story has {said!r}"
+            self.unknown.add(slot.fact)
         self.slips.setdefault(slot.fact, slip)
         self.mentions.append((self.position, slot, number))
         self.position += len(said)
@@ -1140,7 +1142,14 @@ FRAME = 200  # characters; no opening or ending is so long
 def _read_closely(text: str) -> Reading | None:
     """Read a text that follows the grammar in all but its facts."""
     readings = [
-        ({slot.fact: FACTS[slot.fact][k] for _, slot, k in told.mentions}, told.slips)
+        (
+            {
+                slot.fact: FACTS[slot.fact][k]
+                for _, slot, k in told.mentions
+                if slot.fact not in told.unknown
+            },
+            told.slips,
+        )
         for told in _ForgivingReader(text, PATIENCE)
         if told.whole
     ]

@@ -530,6 +530,13 @@ def test_a_wish_that_was_not_granted_is_reported():
     ]
 
 
+def test_a_wish_is_not_granted_by_a_word_that_no_story_has():
+    text = sample_story(0, wish={"name": "Pip"}).text.replace("Pip", "Zork")
+    broken = check_story(text, {"name": "Pip"})
+    assert "name: no story has 'Zork'" in broken
+    assert "wish: name 'Pip', not 'untold'" in broken
+
+
 def test_an_impossible_wish_is_refused_with_what_exists():
     for ask in (
         lambda wish: sample_stories(1, wish=wish),
