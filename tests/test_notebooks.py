@@ -181,7 +181,15 @@ def leaning(notebook):
                 yield f"{cell['id']}: {name} belongs to {home[name]}, not to {place}"
 
 
+def comments(notebook):
+    """Markdown for MyST: a line that begins with % is not shown."""
+    for line in prose(notebook).splitlines():
+        if line.startswith("%"):
+            yield f"{line!r} begins with % and would be hidden; break it elsewhere"
+
+
 RULES = (
+    comments,
     kept_outputs,
     long_cells,
     late_imports,
@@ -318,6 +326,7 @@ def test_a_sound_notebook_has_no_fault():
         ),
         (2, {"source": ["plots.attention_map(w, t)"]}, "needs its table"),
         (3, {"source": ["{glue:text}`loss` {glue:text}`gone:d`"]}, "no cell glues"),
+        (3, {"source": ["It was {glue:text}`loss`\n", "%. So"]}, "would be hidden"),
         (3, {"source": ["A loss of 2.13.\n", "### 1 A"]}, "does not paste it"),
         (4, {"source": ["glue(loss=2)"]}, "glued twice"),
         (5, {"metadata": FOLDED}, "tag hide-cell"),

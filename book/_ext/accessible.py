@@ -13,6 +13,13 @@ REPAIRS = (
     # a name that is not the one to be read; and a summary may not hold paragraphs
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     (r'<p (class="(?:collapsed|expanded) [^>]*>)(.*?)</p>', r"<span \1\2</span>"),
+    # the name of a solution, on what a cell prints
+    (
+        r'(<details class="[^"]*below-input">\s*<summary>\s*<span[^>]*>Show the )'
+        r"solution"
+        r"(</span>\s*<span[^>]*>Hide the )solution",
+        r"\1output\2output",
+    ),
 )
 
 

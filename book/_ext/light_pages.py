@@ -94,8 +94,22 @@ def lighten(path, plain):
 
 
 def with_lines(match):
-    num_lines = match[1].rstrip("\n").count("\n") + 1
-    return f'<pre style="--lines: {num_lines}">{match[1]}</pre>'
+    lines = re.sub("<[^>]*>", "", match[1]).rstrip("\n").split("\n")
+    columns = ' class="columns"' if has_columns(map(html.unescape, lines)) else ""
+    return f'<pre{columns} style="--lines: {len(lines)}">{match[1]}</pre>'
+
+
+def has_columns(lines):
+    """Tell whether what was printed stands in columns, which a break would mix up.
+
+    >>> has_columns(["bits    8.000", "zlib    2.205"])
+    True
+    >>> has_columns(["Once upon a time there lived", "  a sleepy tailor."])
+    False
+    """
+    lines = list(lines)
+    spaced = [line for line in lines if re.search(r"\S {2,}\S", line)]
+    return len(spaced) > len(lines) / 3 and max(map(len, lines)) < 100
 
 
 def plain_classes(static):
