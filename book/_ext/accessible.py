@@ -1,4 +1,4 @@
-"""Mends what axe and the HTML checker find in HTML that is not this course's own.
+"""Mends HTML that is not this course's own: what axe and vnu find, and one name.
 
 Each entry of REPAIRS is a pattern of HTML as it is written, what replaces it, and why.
 """
@@ -13,7 +13,7 @@ REPAIRS = (
     # a name that is not the one to be read; and a summary may not hold paragraphs
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     (r'<p (class="(?:collapsed|expanded) [^>]*>)(.*?)</p>', r"<span \1\2</span>"),
-    # the name of a solution, on what a cell prints
+    # the name of a solution, where only what a cell prints is folded away
     (
         r'(<details class="[^"]*below-input">\s*<summary>\s*<span[^>]*>Show the )'
         r"solution"
