@@ -27,6 +27,7 @@ from llm_core.generation import (
     sample,
     scale_by_temperature,
 )
+from llm_core.model import next_token_loss
 
 OUT = -inf
 ONE_LEFT = tensor([[OUT, 2.0, OUT, OUT]])
@@ -373,6 +374,16 @@ def test_generation_sees_no_dropout_and_training_goes_on_with_it():
     step = next(sample(model, ids, 5, SamplingConfig()))
     assert model.training  # also in the middle of generation
     assert not step.log_probabilities.requires_grad
+
+
+def test_a_model_can_be_trained_on_what_it_wrote():
+    model = lively_model(small_config())
+    ids = random_ids(model.config, 2, 5)
+    *_, step = sample(model, ids, 3, SamplingConfig())
+    written = torch.cat([generate(model, ids, 3), step.ids[:, None]], dim=1)
+    logits = model(written[:, :-1])
+    (next_token_loss(logits, written[:, 1:]) * step.log_probabilities.sum()).backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize(

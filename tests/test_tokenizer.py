@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import gc
 import json
 import pickle
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections import Counter
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -300,6 +301,14 @@ def test_encoding_a_word_equals_replaying_the_training(text):
     assert merge_word(ids, BPE.merges) == naive_merge_word(ids, BPE.merges)
 
 
+@given(st.text(st.sampled_from("aelowrst ")) | st.text())
+@example(ENGLISH)
+def test_encoding_a_text_equals_replaying_the_training_in_each_word(text):
+    words = [list(word.encode()) for word in split_words(text, GPT2_PATTERN)]
+    replayed = [naive_merge_word(word, BPE.merges) for word in words]
+    assert BPE.encode(text) == list(chain.from_iterable(replayed))
+
+
 def test_a_long_word_needs_a_number_of_steps_in_proportion():
     word = list(b"thelowcat" * 1000)
     pop = mock.Mock(wraps=module.heappop)
@@ -550,6 +559,22 @@ def test_training_on_nothing_is_refused_and_changes_nothing(kind, texts):
     with pytest.raises(ValueError, match="training needs text, got none"):
         tokenizer.train(texts)
     assert (tokenizer.encode("abc<s>"), tokenizer.vocab_size) == before
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_training_leaves_the_garbage_collector_as_it_was(enabled):
+    try:
+        (gc.enable if enabled else gc.disable)()
+        trained(300)
+        assert gc.isenabled() is enabled
+        with (
+            mock.patch.object(module, "merge_pair", side_effect=KeyboardInterrupt),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            trained(300)
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
 
 
 def test_a_vocabulary_of_bytes_alone_is_possible():
