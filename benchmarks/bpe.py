@@ -3,22 +3,20 @@
 All do the same work: the same cuts of the text, the same merges, and the same ids,
 which is checked. For training, tokenizers gets the text in pieces, cut where no word
 is, so that it can use all cores. For encoding, each library gets one long text, with
-caches that are empty (cold) or hold what the text needs (warm).
+caches that are empty (cold) or hold what the text needs (warm). The memory that it
+takes to train on 100 MB is measured in growth.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import tiktoken
 import tokenizers
-from side_by_side import Row, alone, at_least, at_most, interleaved, main, peak_memory
+from side_by_side import Row, at_least, interleaved, main
 
 from llm_core.interop import ranks, write_tokenizer_json
 from llm_core.tokenizer import GPT2_PATTERN, BPETokenizer
-
-MEMORY = 1e9  # bytes that training on 100 MB may take
 
 
 def trained(text: str, vocab_size: int) -> BPETokenizer:
@@ -132,64 +130,12 @@ def encoding(text: str, vocab_size: int, rounds: int) -> list[Row]:
     ]
 
 
-# ----------------------------------------------------------------------- memory
-
-
-def zipfian(characters: int, seed: int = 0) -> Iterator[str]:
-    """Yield text in pieces, with new words as real text has them (Zipf, 1949).
-
-    The chance of the r-th word falls as r to the power -1.3, so that the number of
-    different words grows as the length to the power 1 / 1.3.
-    """
-    random, written = np.random.default_rng(seed), 0
-    while written < characters:
-        ranks = random.zipf(1.3, 20_000)
-        piece = "".join(map(spelled, ranks.clip(max=10**9).tolist()))
-        written += len(piece)
-        yield piece[: len(piece) - max(0, written - characters)]
-
-
-def spelled(number: int) -> str:
-    """Spell a number with letters, as a word.
-
-    >>> spelled(1), spelled(30)
-    (' b', ' eb')
-    """
-    letters = " "
-    while number:
-        number, digit = divmod(number, 26)
-        letters += chr(ord("a") + digit)
-    return letters
-
-
-def train_streaming(characters: int, vocab_size: int) -> tuple[int, int]:
-    """Train on text that is never held whole; return memory before, and at the peak."""
-    before = peak_memory()
-    tokenizer = BPETokenizer(vocab_size)
-    tokenizer.train(zipfian(characters))
-    return before, peak_memory()
-
-
-def memory(characters: int, vocab_size: int) -> Row:
-    """Measure the peak of memory of training, in a process of its own."""
-    before, peak = alone(train_streaming, characters, vocab_size)
-    return at_most(
-        MEMORY,
-        peak - before,
-        target="4. BPE, memory",
-        claim=f"training on {characters / 1e6:.0f} MB in ≤ {MEMORY / 1e6:.0f} MB",
-        measured=f"{(peak - before) / 1e6:.0f} MB on top of {before / 1e6:.0f} MB",
-        limit="Each different word is kept, with its pairs; words come by Zipf's law",
-    )
-
-
 def rows(text: str, quick: bool = False) -> list[Row]:
-    """Compare training, then encoding, then measure memory."""
+    """Compare training, then encoding."""
     sizes, rounds = ((300,), 2) if quick else ((1024, 4096), 7)
     return [
         *(training(text, vocab_size, rounds) for vocab_size in sizes),
         *encoding(text, sizes[-1], rounds),
-        memory(10**5 if quick else 10**8, sizes[0]),
     ]
 
 

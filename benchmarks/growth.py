@@ -5,20 +5,49 @@ larger half of the sizes, where what is constant has faded; plots have the line 
 theory beside the points.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from bpe import zipfian
-from side_by_side import PLOTS, Row, alone, main, peak_memory
+from side_by_side import PLOTS, Row, alone, at_most, main, peak_memory
 
 from llm_core.model import GPTConfig, GPTModel, next_token_loss
 from llm_core.optim import parameter_groups
 from llm_core.tokenizer import BPETokenizer
 
 TOLERANCE = 0.15  # of an exponent
+_BOUND = 1e9  # bytes that training a tokenizer on the longest text may take
+
+
+def zipfian(characters: int, seed: int = 0) -> Iterator[str]:
+    """Yield text in pieces, with new words as real text has them (Zipf, 1949).
+
+    The chance of the r-th word falls as r to the power -1.3, so that the number of
+    different words grows as the length to the power 1 / 1.3.
+    """
+    random, written = np.random.default_rng(seed), 0
+    while written < characters:
+        ranks = random.zipf(1.3, 20_000)
+        piece = "".join(map(spelled, ranks.clip(max=10**9).tolist()))
+        written += len(piece)
+        yield piece[: len(piece) - max(0, written - characters)]
+
+
+@lru_cache(10_000)
+def spelled(number: int) -> str:
+    """Spell a number with letters, as a word.
+
+    >>> spelled(1), spelled(30)
+    (' b', ' eb')
+    """
+    letters = " "
+    while number:
+        number, digit = divmod(number, 26)
+        letters += chr(ord("a") + digit)
+    return letters
 
 
 class Cost(NamedTuple):
@@ -158,6 +187,18 @@ def judge(law: Law, costs: Sequence[Cost]) -> list[Row]:
     return found
 
 
+def bounded(characters: int, cost: Cost) -> Row:
+    """Say how much memory the longest text took."""
+    return at_most(
+        _BOUND,
+        cost.bytes,
+        target="4. BPE, memory",
+        claim=f"training on {characters / 1e6:.0f} MB in ≤ {_BOUND / 1e6:.0f} MB",
+        measured=f"{cost.bytes / 1e6:.0f} MB, without Python and its libraries",
+        limit="Each different word is kept, with its pairs; words come by Zipf's law",
+    )
+
+
 def plot(law: Law, costs: Sequence[Cost]) -> None:
     """Draw time and memory on two logarithmic axes, with theory's bounds."""
     from matplotlib.figure import Figure
@@ -185,6 +226,8 @@ def rows(text: str, quick: bool = False) -> list[Row]:
         if not quick:
             plot(law, costs)
         found += judge(law, costs)
+        if law.measure is of_corpus:
+            found.append(bounded(law.settings[-1], costs[-1]))
     return found
 
 

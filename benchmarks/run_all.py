@@ -6,13 +6,12 @@ import bpe
 import generation
 import gpu
 import growth
-import memory
 import speedrun
 import training
 import waiting
 from side_by_side import Row, parse, show, write
 
-PROGRAMS = (speedrun, training, generation, bpe, waiting, growth, memory, gpu)
+PROGRAMS = (speedrun, training, generation, bpe, waiting, growth, gpu)
 
 
 def main(argv: list[str]) -> None:

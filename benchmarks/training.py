@@ -62,7 +62,7 @@ def step_flops(model: GPTModel) -> int:
 
 def rows(text: str, quick: bool = False) -> list[Row]:
     """Compare steps, as they are by default and with `compile=True`."""
-    steps, rounds = (2, 2) if quick else (50, 7)
+    steps, rounds = (2, 2) if quick else (40, 5)
     found = []
     for compiled in (False,) if quick else (False, True):
         trainer = new_trainer(text, compiled)

@@ -51,8 +51,8 @@ def test_an_exponent_is_that_of_the_larger_sizes(load):
 
 
 def test_zipfian_text_is_as_long_as_asked_and_keeps_finding_words(load):
-    bpe = load("bpe")
-    short, long = ("".join(bpe.zipfian(size)) for size in (10_000, 1_000_000))
+    growth = load("growth")
+    short, long = ("".join(growth.zipfian(size)) for size in (10_000, 1_000_000))
     assert (len(short), len(long)) == (10_000, 1_000_000)
     assert long.startswith(short)
     found = len(set(long.split())) / len(set(short.split()))
