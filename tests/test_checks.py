@@ -9,7 +9,13 @@ import pytest
 
 from llm_core.course import checks
 from llm_core.course.checks import chapter_02, judge
-from llm_core.course.checks.judge import Find, Misconception, Predict, WriteFunction
+from llm_core.course.checks.judge import (
+    Find,
+    Misconception,
+    Predict,
+    Verdict,
+    WriteFunction,
+)
 
 DOUBLE = WriteFunction(
     "Double",
@@ -223,6 +229,13 @@ def test_a_verdict_is_plain_text_and_safe_html():
     assert "expected  [2, 4]" in repr(verdict)
     assert "&lt;b&gt;" in verdict._repr_html_()
     assert "<b>" not in verdict._repr_html_()
+
+
+def test_a_verdict_shows_names_as_code():
+    verdict = Verdict("wrong", "keep `width` of them: `a < b`.")
+    assert "keep `width` of them" in repr(verdict)
+    page = verdict._repr_html_()
+    assert "keep <code>width</code> of them: <code>a &lt; b</code>." in page
 
 
 # --- check and progress ---------------------------------------------------------------

@@ -13,6 +13,7 @@ import html
 import inspect
 import linecache
 import math
+import re
 import sys
 import threading
 import traceback
@@ -60,10 +61,15 @@ class Verdict:
         )
         return (
             f'<div class="llm-verdict llm-{self.status}"><p><strong>'
-            f"{html.escape(self.headline)}</strong>: {html.escape(self.message)}</p>"
+            f"{html.escape(self.headline)}</strong>: {_with_code(self.message)}</p>"
             + (f"<dl>{rows}</dl>" if rows else "")
             + "</div>"
         )
+
+
+def _with_code(message: str) -> str:
+    """Write a message as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(message))
 
 
 class Exercise(Protocol):

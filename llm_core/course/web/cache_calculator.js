@@ -31,8 +31,6 @@ function serving({ shape, weight_bits, cache_bits, context, batch_size, memory, 
     available, read, fit, each, all: each * batch_size };
 }
 
-const inFull = (number) => number.toLocaleString("en-US");
-
 // Three digits that count: 0.0123, 1.23, 12.3, 1,230.
 function rounded(number) {
   const digits = number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
@@ -61,7 +59,7 @@ function render({ model, el }) {
   const sliders = Object.entries(SLIDERS).map(([trait, { label, unit, stops }]) => {
     const values = [...stops, model.get(trait), ...(known[trait] ?? [])];
     return slider(model, trait, { label,
-      format: (value) => (unit ? `${inFull(value)} ${unit}` : inFull(value)),
+      format: (value) => (unit ? `${exactly(value)} ${unit}` : exactly(value)),
       values: [...new Set(values)].sort((a, b) => a - b) });
   });
   const status = statusLine();
@@ -86,10 +84,10 @@ function render({ model, el }) {
     const setting = Object.fromEntries(Object.keys(SLIDERS).map((each) => [each, model.get(each)]));
     const all = serving({ shape, ...setting });
     const fits = all.needed <= all.available;
-    const rows = (count) => (count === 1 ? "1 row" : `${inFull(count)} rows`);
+    const rows = (count) => (count === 1 ? "1 row" : `${exactly(count)} rows`);
     const beyond = setting.context > shape.max_seq_len
-      ? ` (${model.get("chosen")} was made for ${inFull(shape.max_seq_len)} tokens.)` : "";
-    status.textContent = `Weights and ${rows(setting.batch_size)} of ${inFull(setting.context)} ` +
+      ? ` (${model.get("chosen")} was made for ${exactly(shape.max_seq_len)} tokens.)` : "";
+    status.textContent = `Weights and ${rows(setting.batch_size)} of ${exactly(setting.context)} ` +
       `tokens need ${inBytes(all.needed)}; ` + (fits ? `there is room for ${rows(all.fit)}.`
       : all.fit ? `they do not fit, only ${rows(all.fit)} would.`
         : all.weights > all.available ? "not even the weights fit." : "not even one row fits.") +
@@ -110,7 +108,7 @@ function render({ model, el }) {
       ["bytes needed", all.needed],
       ["bytes read in a step", all.read],
       ["rows that fit", all.fit],
-    ].map(([name, number]) => [name, inFull(number)]);
+    ].map(([name, number]) => [name, exactly(number)]);
     table.push(["tokens a second, each row", fits ? rounded(all.each) : "does not fit"],
       ["tokens a second, all rows", fits ? rounded(all.all) : "does not fit"]);
     exact.replaceChildren(tableOf("Every number in full", ["what", "amount"], table));

@@ -85,6 +85,7 @@ function tableOf(caption, header, rows) {
 
 // Spaces and line ends made visible, as the book writes tokens everywhere.
 const visible = (token) => token.replaceAll(" ", "␣").replaceAll("\n", "↵");
+const exactly = (number) => number.toLocaleString("en-US");
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 
 // Where a slider for a number of things stops: often at first, then more rarely.

@@ -35,8 +35,6 @@ function plan({ parameters, tokens, width, context, utilization, count, ratio },
     hours, hours / count, best, ratio * best];
 }
 
-const exactly = (number) => number.toLocaleString("en-US");
-
 // 3.15e23 is "3.15 · 10²³".
 function scientific(number) {
   const [digits, power] = number.toExponential(2).split("e");
@@ -53,7 +51,7 @@ function inWords(number) {
 }
 
 function threeDigits(number) {
-  if (number >= 999.5) return Math.round(number).toLocaleString("en-US");
+  if (number >= 999.5) return exactly(Math.round(number));
   return String(Number(number.toPrecision(3)));
 }
 

@@ -40,7 +40,6 @@ function costs({ vocab_size: V, d_model: C, num_layers: L, max_seq_len: T, batch
 }
 
 const sum = (parts) => Object.values(parts).reduce((a, b) => a + b);
-const exactly = (number) => number.toLocaleString("en-US");
 
 function render({ model, el }) {
   const shapes = model.get("shapes");

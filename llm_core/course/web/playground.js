@@ -245,8 +245,8 @@ function render({ model, el }) {
   function showStatus(came, p, before, oracle) {
     const possible = p.filter(Boolean).length;
     const words = came === undefined
-      ? [`${possible} of ${tokens.length} tokens can be drawn. Uncertainty: ${inBits(bitsOf(p))}.`,
-        oracle && ` The grammar allows ${oracle.size}, with ${inBits(bitsOf([...oracle.values()]))}.`]
+      ? [`${exactly(possible)} of ${exactly(tokens.length)} tokens can be drawn. Uncertainty: ${inBits(bitsOf(p))}.`,
+        oracle && ` The grammar allows ${exactly(oracle.size)}, with ${inBits(bitsOf([...oracle.values()]))}.`]
       : ["“", element("bdi", { class: "llm-token" }, name(came)), "” stands here. The model ",
         `gave it ${percent(before[came])}, which makes it cost ${inBits(-Math.log2(before[came]))}.`,
         oracle && ` The grammar gave it ${percent(oracle.get(came) ?? 0)}.`];
@@ -317,7 +317,7 @@ function render({ model, el }) {
         slider(model, "temperature", { label: "Temperature", min: 0, max: 2, step: 0.05,
           format: (t) => t === 0 ? "0 (greedy)" : t.toFixed(2) }),
         slider(model, "top_k", { label: "Top-k", values: countsUpTo(tokens.length),
-          format: (k) => k >= tokens.length ? `${tokens.length} (all)` : String(k) }),
+          format: (k) => k >= tokens.length ? `${exactly(tokens.length)} (all)` : exactly(k) }),
         slider(model, "top_p", { label: "Top-p", min: 0.05, max: 1, step: 0.05,
           format: (p) => p === 1 ? "1 (all)" : p.toFixed(2) }),
         slider(model, "min_p", { label: "Min-p", min: 0, max: 0.5, step: 0.01,
