@@ -70,6 +70,16 @@ def test_curves_show_the_data_they_were_given():
     assert len({line.get_marker() for line in ax.lines}) == 2
 
 
+def test_a_legend_above_hides_no_curve_and_is_written_in_the_pages_ink():
+    ax = plots.curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [4, 3])}, **PLANE)
+    assert plots.legend_above(ax) is ax
+    plots.to_svg(ax)  # which lays it out
+    legend, frame = ax.get_legend(), ax.get_window_extent()
+    assert legend.get_window_extent().y0 >= frame.y1
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    assert {text.get_color() for text in legend.get_texts()} == {INK}
+
+
 def test_more_curves_than_can_be_told_apart_are_refused():
     series = {str(i): ([1], [1]) for i in range(5)}
     with pytest.raises(ValueError, match="1 to 4 curves, got 5"):

@@ -262,8 +262,15 @@ def points(
                 visible(name), places[name], beside, va="center", arrowprops=line
             )
     ax.margins(0.18, 0.1)
-    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": len(groups)}
-    return _finish(ax, x_label, y_label, legend=True, **above)
+    return legend_above(_finish(ax, x_label, y_label, legend=False))
+
+
+@in_style
+def legend_above(ax: Drawing) -> Drawing:
+    """Put the names of a picture's curves in a row above it, and return the picture."""
+    handles, _ = ax.get_legend_handles_labels()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(handles))
+    return ax
 
 
 @in_style

@@ -191,7 +191,7 @@ function render({ model, el }) {
   const rows = Array.from({ length: Math.min(ROWS, tokens.length) },
     (_, row) => tokenRow(() => goOnWith(shown[row])));
   const others = tokenRow(() => {});
-  others.press.replaceWith(element("span", {}, `${tokens.length - rows.length} others`));
+  others.press.replaceWith(element("span", {}, `${exactly(tokens.length - rows.length)} others`));
   const caption = element("caption");
   const table = element("table", { class: "llm-bars llm-alternatives" }, caption,
     element("colgroup", {}, ...Array.from({ length: 4 }, () => element("col"))),
