@@ -34,10 +34,10 @@ def stories():
 
 def settings_of(widget):
     """What the sliders say, as the core takes it."""
-    said = {
-        trait: float(slider(widget, label).get_attribute("aria-valuetext").split()[0])
-        for label, trait in SLIDERS.items()
-    }
+    said = {}
+    for label, trait in SLIDERS.items():
+        words = slider(widget, label).get_attribute("aria-valuetext")  # "2,048 (all)"
+        said[trait] = float(words.split()[0].replace(",", ""))
     return SamplingConfig(**{**said, "top_k": int(said["top_k"])})
 
 
