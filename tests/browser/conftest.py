@@ -17,11 +17,6 @@ from llm_core.course.widgets import page_files
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "_build" / "html"
-VIEWS = {
-    f"{scheme}-{width}": {"color_scheme": scheme, "width": width}
-    for scheme in ("light", "dark")
-    for width in (1280, 390)
-}
 
 
 def pytest_configure(config):
@@ -30,7 +25,7 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test for each page (name), place (host) and view that it asks for."""
+    """Run a test for each page (name) and place (host) that it asks for."""
     found = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html"))
     no_pages = ("_static/", "index.html")  # the second leads to the first page
     pages = [page for page in found if not page.startswith(no_pages)]
@@ -38,8 +33,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("name", pages)
     if "host" in metafunc.fixturenames:
         metafunc.parametrize("host", ["http", "disk"])
-    if "view" in metafunc.fixturenames:
-        metafunc.parametrize("view", VIEWS.values(), ids=VIEWS)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

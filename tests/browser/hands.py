@@ -2,6 +2,8 @@
 
 import json
 
+from playwright.sync_api import expect
+
 
 def state_of(widget):
     return json.loads(widget.locator("script").text_content())
@@ -50,7 +52,11 @@ def move_every_control(widget):
 
 
 def dead_buttons(widget):
-    """The buttons that change nothing, now or after all others were pressed."""
+    """The buttons that change nothing, now or after all others were pressed.
+
+    What a button sets going ends before the next is looked at: its end may switch that
+    one off, between the look and the press.
+    """
     pressed, alive = set(), set()
     for _ in range(2):
         buttons = widget.get_by_role("button")
@@ -65,4 +71,6 @@ def dead_buttons(widget):
             pressed.add(i)
             if widget.inner_html() != before:
                 alive.add(i)
+            stop = widget.get_by_role("button", name="Stop")
+            expect(stop).to_have_count(0, timeout=90_000)
     return sorted(pressed - alive)
