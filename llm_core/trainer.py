@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from llm_core.checkpoint import (
     CheckpointError,
@@ -26,6 +26,7 @@ from llm_core.checkpoint import (
 from llm_core.data import TokenStream, evaluation_batches, sample_batch
 from llm_core.model import GPTModel, evaluation_mode, next_token_loss
 from llm_core.optim import (
+    AdamW,
     Muon,
     block_matrices,
     parameter_groups,

@@ -201,6 +201,16 @@ def test_the_core_leaves_everything_that_draws_out():
     assert not {name for name in loaded if name.startswith("llm_core.course")}
 
 
+def test_a_step_of_training_leaves_the_compiler_of_torch_out():
+    loaded = in_fresh_python(
+        "import torch; from llm_core.optim import AdamW, Muon; "
+        "weight = torch.ones(2, 2, requires_grad=True); weight.sum().backward(); "
+        "[o.step() for o in (AdamW([weight]), Muon([weight], learning_rate=1.0))]"
+    )
+    assert "torch" in loaded
+    assert "torch._dynamo" not in loaded
+
+
 def test_help_loads_neither_torch_nor_anything_that_draws():
     loaded = in_fresh_python("from llm_core.cli import main; main()", "--help")
     assert not tops(loaded) & ({"torch", "numpy", "regex"} | DRAWS)

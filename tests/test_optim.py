@@ -9,6 +9,7 @@ from torch import nn
 
 from llm_core import GPTModel, Muon, next_token_loss, parameter_groups
 from llm_core.optim import (
+    AdamW,
     block_matrices,
     orthogonalize,
     warmup_cosine,
@@ -51,6 +52,22 @@ def test_muon_is_for_the_matrices_inside_the_blocks_and_nothing_else(kind):
     ]
     assert {*map(id, block_matrices(model))} == {*map(id, expected)}
     assert len(block_matrices(model)) == len(expected)
+
+
+# ---------------------------------------------------------------- AdamW
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_adamw_is_bit_for_bit_that_of_torch(fused):
+    weights = {kind: nn.Parameter(drawn(3, 4)) for kind in (AdamW, torch.optim.AdamW)}
+    for kind, weight in weights.items():
+        optimizer = kind([weight], lr=0.1, weight_decay=0.1, fused=fused)
+        for step in range(5):
+            weight.grad = drawn(3, 4, seed=step)
+            optimizer.step()
+    ours, theirs = weights.values()
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, drawn(3, 4))
 
 
 # ---------------------------------------------------------------- schedules

@@ -52,6 +52,9 @@ from llm_core.trainer import (
 # Held out: a tenth of the text, but no more than it takes to measure well.
 VALIDATION_FRACTION = 0.1
 VALIDATION_CHARACTERS = 200_000
+# A vocabulary is learned from this much of the text, in pieces from all over it: more
+# would find the same words.
+TOKENIZER_CHARACTERS, TOKENIZER_PIECES = 2_000_000, 100
 LONGEST_WARMUP = 100  # steps; a tenth of a short run's
 RECALL_STORIES = 64  # the ones that follow the corpus, which no run has seen
 
@@ -287,8 +290,24 @@ def make_tokenizer(recipe: Recipe, corpus: Corpus, training: Corpus) -> Tokenize
         characters.train(corpus.documents)
         return characters
     pairs = BPETokenizer(recipe.vocab_size, [END_OF_TEXT])
-    pairs.train(training.documents)
+    if training.num_characters <= TOKENIZER_CHARACTERS:
+        pairs.train(training.documents)
+    else:
+        pairs.train(
+            spread_pieces(training.text, TOKENIZER_CHARACTERS, TOKENIZER_PIECES)
+        )
     return pairs
+
+
+def spread_pieces(text: str, size: int, number: int) -> Iterator[str]:
+    """Yield a number of pieces, of `size` characters together, evenly spread.
+
+    >>> list(spread_pieces("abcdefghij", 4, 2))
+    ['ab', 'fg']
+    """
+    for piece in range(number):
+        start = piece * len(text) // number
+        yield text[start : start + size // number]
 
 
 def first_words(text: str) -> str:
