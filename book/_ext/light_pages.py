@@ -36,6 +36,7 @@ FONT_FACE = """
   src: url(data:font/woff2;base64,{data}) format("woff2");
 }}
 """
+WEIGHTS = "globalThis.llmShared["  # how a script begins that holds a model's numbers
 NESTED_RULES = ("media", "supports", "layer", "container")
 
 
@@ -147,9 +148,10 @@ def words_of(static, pages):
     scripts = (
         path.read_text(encoding="utf-8")
         for path in static.rglob("*.js")
-        if "vendor" not in path.parts and not path.name.startswith("model_")
+        if "vendor" not in path.parts
     )
-    strings = re.findall(r'"[^"\n]*"|\'[^\'\n]*\'|`[^`]*`', " ".join(scripts))
+    code = " ".join(text for text in scripts if not text.startswith(WEIGHTS))
+    strings = re.findall(r'"[^"\n]*"|\'[^\'\n]*\'|`[^`]*`', code)
     return {w for text in [*named, *strings] for w in re.findall(r"[\w-]+", text)}
 
 

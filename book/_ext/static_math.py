@@ -16,6 +16,11 @@ from sphinx.util.math import get_node_equation_number
 logger = logging.getLogger(__name__)
 converter = LatexToMathML(annotation=False)
 
+PUNCTUATED = re.compile(
+    r'\(?<span class="math notranslate"><math>(?:(?!</math>).)*</math></span>[.,:;?!)]+',
+    re.DOTALL,
+)
+
 # Sphinx numbers a block as a whole, so an environment that numbers its rows becomes
 # the one that does not.
 UNNUMBERED = {"align": "aligned", "gather": "gathered", "multline": "gathered"}
@@ -25,6 +30,7 @@ def setup(app):
     app.add_html_math_renderer(
         "static", inline_renderers=(inline, None), block_renderers=(block, None)
     )
+    app.connect("html-page-context", hold_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -44,6 +50,13 @@ def block(self, node):
     mathml = to_mathml(one_block(node.astext()), node, display=True)
     self.body.append(f'<div class="scroll-box">{mathml}</div></div>\n')
     raise nodes.SkipNode
+
+
+def hold_punctuation(app, pagename, templatename, context, doctree):
+    """Let no line begin with what stands behind a formula."""
+    if "body" in context:
+        whole = r'<span class="whole-formula">\g<0></span>'
+        context["body"] = PUNCTUATED.sub(whole, context["body"])
 
 
 def one_block(tex):

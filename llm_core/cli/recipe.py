@@ -20,7 +20,7 @@ class Recipe:
 
     data: str = "stories"
     encoding: str = "utf-8"
-    num_stories: int = 20_000
+    num_stories: int = 6_000  # which all steps together read twice
     tokenizer: str = "bpe"
     vocab_size: int = 2048  # of bpe; characters are as many as there are
     preset: str = "small"

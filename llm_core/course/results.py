@@ -32,7 +32,11 @@ from llm_core.course.files import NOTEBOOKS
 
 STARTED = time.perf_counter()  # a notebook imports this in its first cell
 HEADER = ("result", "yours", "expected", "")
-STYLE = 'style="padding:.2em 1em .2em 0;text-align:left;font-weight:normal"'
+PLAIN = "padding:.2em .8em .2em 0;text-align:left"
+HEAD = f'style="{PLAIN};font-weight:bold"'
+STYLE = f'style="{PLAIN};font-weight:normal"'
+WHOLE = f'style="{PLAIN};white-space:nowrap"'  # what a narrow page may not break
+MARKS = {"as expected": "✓"}  # as short, for the same reason
 ADVICE = (
     "Outside means that something differs from the notebook as published: an edited "
     "cell, cells run out of order, or another version of the package. Restart the "
@@ -96,10 +100,10 @@ class Report:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th {STYLE}>{name or 'verdict'}</th>" for name in HEADER)
+        head = "".join(f"<th {HEAD}>{name or 'verdict'}</th>" for name in HEADER)
         body = "".join(
             f'<tr><th scope="row" {STYLE}>{html.escape(first)}</th>'
-            + "".join(f"<td {STYLE}>{html.escape(cell)}</td>" for cell in rest)
+            + "".join(f"<td {WHOLE}>{MARKS.get(cell, cell)}</td>" for cell in rest)
             + "</tr>"
             for first, *rest in self.rows
         )
@@ -159,10 +163,10 @@ class Expected:
 
     def _repr_html_(self) -> str:
         titles = ("chapter", "result", "expected")
-        head = "".join(f"<th {STYLE}>{title}</th>" for title in titles)
+        head = "".join(f"<th {HEAD}>{title}</th>" for title in titles)
         body = "".join(
             f'<tr><td {STYLE}>{chapter}</td><th scope="row" {STYLE}>'
-            f"{html.escape(band.text)}</th><td {STYLE}>{band}</td></tr>"
+            f"{html.escape(band.text)}</th><td {WHOLE}>{band}</td></tr>"
             for chapter, bands in self.bands.items()
             for band in bands.values()
         )

@@ -11,6 +11,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from llm_core.course.palette import COLORS, INK
+from llm_core.course.widgets.playground import shared_scripts
 
 FORMULAS = [
     r"\frac{e^{z_i / T}}{\sum_j e^{z_j / T}}",
@@ -58,6 +59,20 @@ def test_a_formula_that_cannot_be_read_is_a_warning(math, monkeypatch):
     assert len(warnings) == 1
 
 
+def test_no_line_begins_with_the_punctuation_behind_a_formula(math):
+    one, two = (
+        f'<span class="math notranslate">{math.to_mathml(tex, None, False)}</span>'
+        for tex in ("a^2", r"\sqrt{d}")
+    )
+    context = {"body": f"<p>Both ({one} and {two}) hold: {one} = 4, {two}, {one}</p>"}
+    math.hold_punctuation(None, "page", "page.html", context, None)
+    kept = '<span class="whole-formula">'
+    assert context["body"] == (
+        f"<p>Both ({one} and {kept}{two})</span> hold: {one} = 4, {kept}{two},</span> "
+        f"{one}</p>"
+    )
+
+
 def test_the_examples_in_the_extensions_are_right(math):
     assert doctest.testmod(math).failed == 0
 
@@ -77,6 +92,26 @@ def test_unused_rules_leave_the_style_sheet_and_used_ones_stay(light):
     assert "#gone" not in kept
     assert "print" not in kept
     assert kept.count(".unused") == 2  # in :not() and in [href]
+
+
+def test_a_class_that_a_script_sets_is_used_and_a_word_of_the_weights_is_not(
+    light, tmp_path
+):
+    scripts = {
+        "model_calculator.js": 'node.classList.toggle("llm-void", !valid);',
+        "model_stories.js": light.WEIGHTS + '"model_stories"] = "weights";',
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    words = light.words_of(tmp_path, ['<p class="note">'])
+    assert {"llm-void", "note"} <= words
+    assert "weights" not in words
+
+
+def test_the_scripts_of_weights_begin_as_the_style_sheet_expects(light):
+    scripts = shared_scripts()
+    assert scripts
+    assert all(text.startswith(light.WEIGHTS) for text in scripts.values())
 
 
 def test_the_math_font_has_every_letter_of_a_formula(light, math, program):

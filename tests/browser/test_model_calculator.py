@@ -22,6 +22,7 @@ SHAPES = {
     ),
 }
 UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+UNITS |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 
 
 def calculator(name="gpt2-small", batch_size=8):

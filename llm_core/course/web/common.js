@@ -92,9 +92,11 @@ const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const COUNTS = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000];
 const countsUpTo = (all) => [...COUNTS.filter((count) => count < all), all];
 
-// 1234567 bytes are "1.23 MB": three digits that count.
-function inUnits(number, unit) {
-  const prefixes = ["", "k", "M", "G", "T", "P", "E", "Z"];
+const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z"];
+const NUMBER_WORDS = ["", "thousand", "million", "billion", "trillion"];
+
+// 1234567 bytes are "1.23 MB", as many parameters "1.23 million": three digits that count.
+function inUnits(number, unit, prefixes = PREFIXES) {
   let power = 0;
   for (; number >= 999.5 && power + 1 < prefixes.length; power++) number /= 1000;
   const digits = power === 0 || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;

@@ -59,13 +59,16 @@ function render({ model, el }) {
   const bills = element("div", { class: "llm-bills" });
   const exact = element("div", { class: "llm-scroll" });
 
+  const written = (number, unit) =>
+    unit === "parameters" ? inUnits(number, "", NUMBER_WORDS) : inUnits(number, unit);
+
   // One bill: a table with a bar in each row, as long as its share of the longest.
   function bill(caption, entries, unit) {
     const most = Math.max(...Object.values(entries));
     const rows = Object.entries(entries).map(([name, number]) => {
       const bar = element("div", { class: "llm-cost" });
       bar.style.width = `${(100 * number) / most}%`;
-      return [name, bar, inUnits(number, unit)];
+      return [name, bar, written(number, unit)];
     });
     const table = tableOf(caption, ["part", "share", "amount"], rows);
     table.classList.add("llm-bill");
@@ -114,7 +117,7 @@ function render({ model, el }) {
       `${exactly(now.max_seq_len)} tokens needs ${inUnits(sum(all.training), "B")} ` +
       `and ${inUnits(all.step, "FLOP")}.`;
     bills.replaceChildren(
-      bill(`Parameters: ${inUnits(all.parameters, "")}`, all.parts, ""),
+      bill(`Parameters: ${written(all.parameters, "parameters")}`, all.parts, "parameters"),
       bill(`Memory: ${inUnits(sum(all.training), "B")} in training; the cache is for writing`,
         { ...all.training, cache: all.cache }, "B"),
       bill(`Work on a token: ${inUnits(all.forward, "FLOP")} forward, ` +

@@ -34,7 +34,7 @@ function render({ model, el }) {
   const arrows = keys.map((key, i) => {
     const [x, y] = at(key);
     const dot = svg("circle", { cx: x, cy: y });
-    const name = svg("text", { x: x + (x < 0 ? -10 : 10), y: y - 12,
+    const name = svg("text", { x: x + (x < 0 ? -16 : 16), y: y - 16,
       "text-anchor": x < 0 ? "end" : "start" }, visible(tokens[i]));
     const arrow = svg("g", { class: "llm-key" }, svg("line", { x2: x, y2: y }), dot, name);
     plane.append(arrow);
@@ -86,9 +86,11 @@ function render({ model, el }) {
     sums.replaceChildren(tableOf(`Query ${pair(query)}`,
       ["token", "key k", model.get("scaled") ? "q·k / √2" : "q·k", "e^score", "weight", "value"],
       [...rows, ["together", "", "", number(total), percent(1), pair(mix)]]));
-    const most = weights.indexOf(Math.max(...weights));
-    status.textContent = `The query ${pair(query)} reads “${visible(tokens[most])}” most, ` +
-      `${percent(weights[most])}; the mix is ${pair(mix)}.`;
+    const most = Math.max(...weights);
+    const read = tokens.filter((_, i) => weights[i] > most - 1e-9) // rounding breaks no tie
+      .map((token) => `“${visible(token)}”`);
+    status.textContent = `The query ${pair(query)} reads ${read.join(" and ")} most, ` +
+      `${percent(most)}${read.length > 1 ? " each" : ""}; the mix is ${pair(mix)}.`;
   }
 
   for (const trait of ["x", "y", "reader", "scaled"]) model.on(`change:${trait}`, draw);
