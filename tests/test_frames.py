@@ -67,6 +67,22 @@ def test_the_fallback_shows_the_first_frame_and_the_table_all_of_them():
     assert [row[1] for row in cells[1:]] == ["1", "4", "9"]
 
 
+@pytest.mark.parametrize(("names", "columns"), [("a", ["X"]), ("ab", ["X", "Name"])])
+def test_a_control_that_changes_pictures_alone_is_not_in_the_table(names, columns):
+    def frame(x, name):
+        return Frame(text=names[-1] if x == 3 and name == "q" else "a")
+
+    fallback = Frames(frame, x=[1, 2, 3], name=["p", "q"]).fallback()
+    head = re.findall(r'<th scope="col">(.*?)</th>', fallback)
+    assert head == [*columns, "text"]
+    assert fallback.count('<th scope="row">') == 3 * len(columns)
+
+
+def test_control_characters_are_marked():
+    widget = Frames(lambda x: Frame(text=f"a\x1f\n{x}"), x=[1, 2])
+    assert widget.frames[0]["text"] == "a\ufffd\n1"
+
+
 def test_what_is_alike_is_sent_once():
     """Twenty frames of a curve cost the page little more than two."""
     two = len(Frames(square, x=[1, 2]).to_html())

@@ -148,6 +148,21 @@ def test_the_table_holds_all_numbers_and_texts(stage):
         assert len(rows) == 5
 
 
+def test_a_control_that_changes_pictures_alone_is_not_in_the_table(stage):
+    def chart(step, chart):
+        return Frame(picture=at_step(step).picture, alt=chart, text=SAYINGS[step])
+
+    with stage(TWO, Frames(chart, step=[1, 3], chart=["this", "that"])) as page:
+        for table in page.locator("details").all():
+            table.locator("summary").click()
+        whole, short = page.get_by_role("table").all()
+        assert whole.locator("tbody tr").count() == 6
+        assert short.locator("thead th").all_text_contents() == ["Step", "text"]
+        rows = [row.locator("th, td") for row in short.locator("tbody tr").all()]
+        cells = [row.all_text_contents() for row in rows]
+        assert cells == [["1", SAYINGS[1]], ["3", SAYINGS[3]]]
+
+
 def test_the_picture_follows_the_theme(stage):
     with stage(ONE) as page:
         ink = "getComputedStyle(document.querySelector('.llm-frames text')).fill"

@@ -7,6 +7,7 @@ from browser.hands import drag, press, slider, state_of
 
 from llm_core.course import recordings
 from llm_core.course.quote import NOTEBOOKS
+from llm_core.course.widgets.base import CONTROL_CHARACTERS
 
 DYNAMICS = "notebooks/08_dynamics.html"
 
@@ -23,8 +24,9 @@ def check_frame(widget, at, row):
     """Numbers, text and picture are those of one recorded run."""
     frame = state_of(widget)["frames"][at]
     assert widget.locator(".llm-status").text_content() == spoken(frame)
-    assert frame["text"] == row["sample"]
-    assert widget.locator(".llm-shown").text_content() == row["sample"]
+    sample = CONTROL_CHARACTERS.sub("\ufffd", row["sample"])
+    assert frame["text"] == sample
+    assert widget.locator(".llm-shown").text_content() == sample
     label = widget.get_by_role("img").get_attribute("aria-label")
     said = float(re.search(r"(\d+\.\d+)(?!.*\d)", label)[1])
     assert abs(said - row["validation"][-1]) <= 0.0051

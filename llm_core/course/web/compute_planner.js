@@ -36,8 +36,8 @@ function plan({ parameters, tokens, width, context, utilization, count, ratio },
 }
 
 // 3.15e23 is "3.15 · 10²³".
-function scientific(number) {
-  const [digits, power] = number.toExponential(2).split("e");
+function scientific(number, decimals = 2) {
+  const [digits, power] = number.toExponential(decimals).split("e");
   const raised = String(Number(power)).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
   return `${digits} · 10${raised}`;
 }
@@ -51,8 +51,16 @@ function inWords(number) {
 }
 
 function threeDigits(number) {
+  if (number < 0.001) return scientific(number);
   if (number >= 999.5) return exactly(Math.round(number));
   return String(Number(number.toPrecision(3)));
+}
+
+// The same with four digits, and with a power of ten from a million on.
+function inFull(number) {
+  if (number < 0.001 || number >= 999_999.5) return scientific(number, 3);
+  if (number >= 999.95) return exactly(Math.round(number));
+  return String(Number(number.toPrecision(4)));
 }
 
 function inTime(hours) {
@@ -79,7 +87,7 @@ function render({ model, el }) {
     options: [...Object.keys(trainings), OWN].map((name) => [name, name]) });
   named.querySelector("option:last-child").disabled = true; // what the controls choose
   const device = choice(model, "device", { label: "Device",
-    options: Object.entries(peaks).map(([name, peak]) => [name, `${name}: ${scientific(peak)} FLOPs a second`]) });
+    options: Object.keys(peaks).map((name) => [name, name]) });
 
   const words = { width: exactly, context: exactly, count: exactly, parameters: inWords, tokens: inWords, utilization: (value) => `${value} %` };
   const sliders = Object.fromEntries(Object.entries(STOPS).map(([trait, stops]) => {
@@ -123,13 +131,14 @@ function render({ model, el }) {
     const narrow = blocks < 1 ? " A single block of this width has more parameters than that: choose a smaller width." : "";
     status.textContent = `${scientific(flops)} FLOPs, ${threeDigits((100 * attention) / flops)} % of them attention; ` +
       `${threeDigits(ratio)} tokens a parameter. ${threeDigits(deviceHours)} device-hours: ` +
-      `${inTime(hours)} on ${now.count} × ${name} at ${now.utilization} %.${narrow}`;
+      `${inTime(hours)} on ${now.count} × ${name} at ${now.utilization} % of ` +
+      `${scientific(peaks[name])} FLOPs a second.${narrow}`;
     best.textContent = `The same FLOPs with ${now.ratio} tokens a parameter: ` +
       `${inWords(parameters)} parameters, ${inWords(tokens)} tokens.`;
     const possible = parameters >= 1e4 && parameters <= 1e13 && tokens >= 1e5 && tokens <= 1e15;
     take.disabled = !possible || Math.abs(parameters / now.parameters - 1) < 1e-9;
     exact.replaceChildren(tableOf("Every number", ["what", "amount"],
-      OUTPUTS.map((output, i) => [output, values[i].toExponential(5)])));
+      OUTPUTS.map((output, i) => [output, inFull(values[i])])));
   }
 
   model.on("change:chosen", () => {

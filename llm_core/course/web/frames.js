@@ -61,8 +61,16 @@ function render({ model, el }) {
   const numbers = Object.keys(frames[0].numbers);
   const some = frames.some(({ text }) => text);
   const product = values.reduce((rows, each) => rows.flatMap((row) => each.map((v) => [...row, v])), [[]]);
-  const twin = tableOf("All frames", [...model.get("labels"), ...numbers, ...(some ? ["text"] : [])],
-    frames.map((frame, i) => [...product[i], ...numbers.map((n) => frame.numbers[n]), ...(some ? [frame.text] : [])]));
+  // A last control that changes pictures alone has no place in a table.
+  const size = values.at(-1).length;
+  const said = ({ numbers, text }) => JSON.stringify([numbers, text]);
+  const idle = values.length > 1 && frames.every((frame, i) => said(frame) === said(frames[i - i % size]));
+  const named = idle ? traits.length - 1 : traits.length;
+  const rows = frames.map((frame, i) => [...product[i].slice(0, named),
+    ...numbers.map((n) => frame.numbers[n]), ...(some ? [frame.text] : [])]);
+  const twin = tableOf("All frames",
+    [...model.get("labels").slice(0, named), ...numbers, ...(some ? ["text"] : [])],
+    rows.filter((_, i) => !idle || i % size === 0));
 
   for (const trait of traits) model.on(`change:${trait}`, move);
   model.on("change:_answer", showAnswer);

@@ -24,7 +24,7 @@ DEVICES: Mapping[str, float] = {
     "A100": 312e12,
     "H100 (SXM)": 989.4e12,
 }
-HERE = "this computer"
+HERE = "this page's computer"  # on which a notebook runs, or the book was built
 
 
 def plan(
@@ -117,7 +117,22 @@ class ComputePlanner(Widget):
                 utilization=self.utilization,
             )
             numbers = [parameters, tokens, costs["FLOPs"], costs["device-hours"]]
-            rows.append([name, *(f"{number:.3g}" for number in numbers)])
+            rows.append([name, *map(_in_words, numbers)])
         header = ["training", "parameters", "tokens", "FLOPs", "device-hours"]
         caption = f"What some trainings cost: {self.device} at {self.utilization} %"
         return f'<div class="llm-scroll">{table(header, rows, caption)}</div>'
+
+
+def _in_words(number: float) -> str:
+    """Write a number with three digits that count, without an "e".
+
+    >>> _in_words(3.15e23), _in_words(9.34e-7), _in_words(0.0123456), _in_words(23_456)
+    ('3.15 · 10²³', '9.34 · 10⁻⁷', '0.0123', '23,456')
+    """
+    if 999.5 <= number < 999_999.5:
+        return f"{number:,.0f}"
+    if 0.001 <= number < 999.5:
+        return f"{number:.3g}"
+    digits, power = f"{number:.2e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits} · 10{raised}"

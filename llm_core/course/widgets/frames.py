@@ -14,7 +14,7 @@ import traitlets
 
 from llm_core.course.palette import inline_svg
 from llm_core.course.results import written
-from llm_core.course.widgets.base import Widget, table
+from llm_core.course.widgets.base import CONTROL_CHARACTERS, Widget, table
 
 Value = float | str
 CONTROLS = ("first", "second")  # the traits that say where the controls stand
@@ -27,9 +27,9 @@ class Frame:
 
     `picture` is a drawing of `llm_core.course.plots`, with an `alt` text that says what
     is to be seen in this very frame, or anything else that Jupyter can show as HTML.
-    `text` is shown as it is, line ends included. `numbers` are a row of the figure's
-    table; a number that should be written in some other way than four digits comes as
-    text.
+    `text` is shown as it is, line ends included; only control characters are "�".
+    `numbers` are a row of the figure's table; a number that should be written in some
+    other way than four digits comes as text.
     """
 
     picture: Any = None
@@ -123,7 +123,7 @@ class Frames(Widget):
         frame = self._function(**{name: values[at] for (name, values), at in named})
         return {
             "picture": frame.markup(self._prefix),
-            "text": frame.text,
+            "text": CONTROL_CHARACTERS.sub("\ufffd", frame.text),
             "numbers": {n: _in_words(v) for n, v in frame.numbers.items()},
         }
 
@@ -161,14 +161,27 @@ class Frames(Widget):
         return "".join([*parts, self._twin()])
 
     def _twin(self) -> str:
-        """Return the numbers and texts of all frames as a table that can be opened."""
+        """Return the numbers and texts of all frames as a table that can be opened.
+
+        A last control that changes pictures alone has no place in it.
+        """
         last = ["text"] if any(frame["text"] for frame in self.frames) else []
-        header = [*self.labels, *self.frames[0]["numbers"], *last]
+        size = len(self.values[-1])
+        said = [(frame["numbers"], frame["text"]) for frame in self.frames]
+        firsts = [said[i - i % size] for i in range(len(said))]
+        named = len(self.values) - (len(self.values) > 1 and said == firsts)
+        header = [*self.labels[:named], *self.frames[0]["numbers"], *last]
         places = itertools.product(*self.values)
         rows = [
-            [*place, *frame["numbers"].values(), *(frame[name] for name in last)]
+            [
+                *place[:named],
+                *frame["numbers"].values(),
+                *(frame[name] for name in last),
+            ]
             for place, frame in zip(places, self.frames, strict=True)
         ]
+        if named < len(self.values):
+            rows = rows[::size]
         twin = f'<div class="llm-scroll">{table(header, rows, "All frames")}</div>'
         return f"<details><summary>All frames as a table</summary>{twin}</details>"
 
