@@ -191,8 +191,15 @@ def agree(first: Returned | Raised, second: Returned | Raised) -> bool:
 
 
 def brief(value: Any) -> str:
-    """Return a value as a reader can take it in: its repr, cut in the middle."""
-    text = repr(value)
+    """Return a value as a reader can take it in: its repr, cut in the middle.
+
+    Functions go by their names, and numbers have six digits that count.
+
+    >>> brief([len, brief, 2 / 3])
+    '[len, brief, 0.666667]'
+    """
+    text = re.sub(r"<(?:built-in )?function (\w+)[^>]*>", r"\1", repr(value))
+    text = re.sub(r"\b\d+\.\d{7,}\b", lambda number: f"{float(number[0]):.6g}", text)
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
