@@ -216,7 +216,7 @@ def generate(
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Encode text as the beginning of a document, after an end-of-text id if there is.
+    """Encode text as a document's beginning, after an end-of-text id if there is one.
 
     Raises ValueError where that leaves nothing.
     """

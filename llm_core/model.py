@@ -171,7 +171,7 @@ _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 class FeedForward(nn.Module):
-    """Two matrices with a bend between them, applied to each position alone."""
+    """Two matrices with a bend between (SwiGLU has three), at each position alone."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -338,7 +338,7 @@ class GPTModel(nn.Module):
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off for a while, and back to what it was."""
+    """Switch dropout off for a with block, and then back to what it was."""
     if not model.training:  # to tell every module would cost as much as some do
         yield
         return

@@ -371,8 +371,8 @@ class Tokenizer(ABC):
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text.
 
-        Bytes that are not UTF-8, which only ids that `encode` did not make can give,
-        become U+FFFD, the replacement character. Raises ValueError if an id is not in
+        Bytes that are not UTF-8 become U+FFFD, the replacement character; only ids that
+        `encode` did not make can give such bytes. Raises ValueError if an id is not in
         the vocabulary.
         """
         if not isinstance(ids, Iterable):

@@ -22,6 +22,7 @@ from llm_core.course.quote import Chapter
 
 CODE = re.compile(r"`([^`]+)`")
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
 
 
 def setup(app):
@@ -173,7 +174,7 @@ def commands():
 def describe(name, parser):
     """Return a command's help as Markdown."""
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-    lines = [f"## llm-core {name}", parser.description]
+    lines = [f"## llm-core {name}", in_code(parser.description)]
     lines.append(f"```text\n{textwrap.fill(usage, 80, subsequent_indent='  ')}\n```")
     for group in parser._action_groups:
         actions = [a for a in group._group_actions if a.dest != "help"]
@@ -192,4 +193,13 @@ def option(action, parser):
     takes = not isinstance(action, argparse._StoreTrueAction)
     term = f"{named} {value}" if named and takes else named or value
     meaning = (action.help or "") % {**vars(action), "prog": parser.prog}
-    return f"`{term}`\n: {meaning.replace('<', '&lt;')}"
+    return f"`{term}`\n: {in_code(meaning.replace('<', '&lt;'))}"
+
+
+def in_code(text):
+    """Mark options in a sentence as code; of text, Sphinx would join the two hyphens.
+
+    >>> in_code("as of train --data; two words -- so")
+    'as of train `--data`; two words -- so'
+    """
+    return OPTION.sub(r"`\g<0>`", text)

@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 converter = LatexToMathML(annotation=False)
 
 PUNCTUATED = re.compile(
-    r'\(?<span class="math notranslate"><math>(?:(?!</math>).)*</math></span>[.,:;?!)]+',
+    r'\(?<span class="math notranslate"><math>(?:(?!</math>).)*</math></span>'
+    "[.,:;?!)]+",
     re.DOTALL,
 )
 

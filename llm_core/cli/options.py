@@ -305,9 +305,10 @@ def _train_folder(folder: Group, default: Recipe) -> None:
 
 
 def _prepare(parser: Parser) -> None:
+    parser.usage = "llm-core prepare DATA --out FOLDER [options]"
     parser.description = (
         "Turn text of any size into ids on disk, which train --data reads from there. "
-        "What was broken off goes on with the same command."
+        "A run that was broken off goes on with the same command."
     )
     parser.add_argument("data", metavar="DATA", help="as of train --data")
     group = Group(parser, "options")
@@ -350,7 +351,7 @@ def _generate(parser: Parser) -> None:
     )
     _model(
         parser,
-        "a run's folder, a model that comes along, a folder with a GPT-2, or gpt2",
+        "a run's folder, stories or induction, a folder with a GPT-2, or gpt2",
     )
     group = Group(parser, "what to write")
     group.add("--prompt", text, "the beginning of the text, which the model continues")
@@ -391,7 +392,7 @@ def _evaluate(parser: Parser) -> None:
 
 
 def _speedrun(parser: Parser) -> None:
-    parser.usage = "llm-core speedrun --data FILE [options]"
+    parser.usage = "llm-core speedrun --data NAME [options]"
     parser.description = (
         "Train a small model on the first nine tenths of a text, character by "
         "character, for a loss as low as seconds on a processor allow."
@@ -415,7 +416,7 @@ def _export(parser: Parser) -> None:
         "Write one HTML file in which a model writes: it works from the disk, in any "
         "browser, without a server or a network."
     )
-    _model(parser, "a folder that train has written, or a model that comes along")
+    _model(parser, "a folder that train has written, or one of stories and induction")
     group = Group(parser, "options")
     group._group.add_argument(
         "-o",

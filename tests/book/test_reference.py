@@ -62,6 +62,7 @@ def test_every_option_of_every_command_is_told_with_its_meaning(reference):
         text = reference.describe(name, parser)
         assert f"## llm-core {name}" in text
         assert "%(" not in text
+        assert "--" not in re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
         for action in parser._actions:
             if action.option_strings and action.dest != "help":
                 assert f"`{', '.join(action.option_strings)}" in text

@@ -76,7 +76,8 @@ class CacheCalculator(Widget):
             row = cache_numbers(model) * model["max_seq_len"] * self.cache_bits / 8
             fit = max(0, int((self.memory * 1e9 - weights) // row))
             read = model["read"] * self.weight_bits / 8 + row
-            speed = f"{self.bandwidth * 1e9 / read:,.1f}" if fit else "does not fit"
+            speed = f"{float(f'{self.bandwidth * 1e9 / read:.3g}'):,.6g}"
+            speed = speed if fit else "does not fit"
             numbers = [f"{weights / 1e9:,.2f}", f"{row / 1e9:,.3f}", f"{fit:,}", speed]
             rows.append([name, f"{model['max_seq_len']:,}", *numbers])
         header = ["model", "tokens in a row", "weights (GB)", "cache of a row (GB)"]
