@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from llm_core.attention import (
     KeyValueCache,
@@ -382,6 +383,24 @@ class ModelSize:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
+class _DrawNothing(TorchFunctionMode):
+    """Leave new parameters as they are, where only their shape is asked for.
+
+    To draw numbers into what has no storage, torch imports its compiler: two seconds.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if function.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+            return None
+        return function(*args, **(kwargs or {}))
+
+
 def _activations_per_position(config: GPTConfig) -> int:
     """Numbers that each position leaves behind for the backward pass, to about 2 %."""
     C, hidden = config.d_model, config.feed_forward_dim
@@ -410,7 +429,7 @@ def estimate_model_size(
     >>> estimate_model_size(PRESETS["gpt2-small"]).parameters
     124439808
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _DrawNothing():
         model = GPTModel(config)
         cache = model.new_cache(batch_size)
     parameters = sum(p.numel() for p in model.parameters())

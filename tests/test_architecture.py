@@ -203,7 +203,8 @@ def test_the_core_leaves_everything_that_draws_out():
 
 def test_a_step_of_training_leaves_the_compiler_of_torch_out():
     loaded = in_fresh_python(
-        "import torch; from llm_core.optim import AdamW, Muon; "
+        "import torch; from llm_core import PRESETS, Muon, estimate_model_size; "
+        "from llm_core.optim import AdamW; estimate_model_size(PRESETS['tiny']); "
         "weight = torch.ones(2, 2, requires_grad=True); weight.sum().backward(); "
         "[o.step() for o in (AdamW([weight]), Muon([weight], learning_rate=1.0))]"
     )
