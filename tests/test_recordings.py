@@ -41,13 +41,14 @@ def test_a_recording_is_as_it_was_made_and_its_recipe_is_the_same(name):
 
 
 def one_point(name):
-    slow = FOUND[name].quickest["seconds"] > 15
+    slow = FOUND[name].run_again(find_experiments()[name])["seconds"] > 15
     return pytest.param(name, marks=[pytest.mark.slow] if slow else [])
 
 
 @pytest.mark.parametrize("name", [one_point(name) for name in FOUND])
 def test_one_run_made_again_gives_what_was_recorded(name):
-    run, experiment = FOUND[name].quickest, find_experiments()[name]
+    experiment = find_experiments()[name]
+    run = FOUND[name].run_again(experiment)
     again = plain(experiment.function(**run["parameters"]))
     assert differences(run["results"], again, experiment.tolerance) == []
 
@@ -196,12 +197,27 @@ def test_tensors_become_short_numbers():
     assert plain({"n": torch.tensor(3)}) == {"n": 3}
 
 
+def test_the_quickest_run_is_made_again_unless_the_recipe_says_which():
+    runs = [
+        {"parameters": point, "seconds": seconds}
+        for point, seconds in zip(POINTS, (2.0, 1.0), strict=True)
+    ]
+    recording = Recording({"runs": runs})
+    for again, expected in ((None, runs[1]), (POINTS[0], runs[0])):
+        experiment = Experiment(descent, POINTS, 0.1, again)
+        assert recording.run_again(experiment) == expected
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: recorded(points=[{"rate": 1}], tolerance=0.1), "seed"),
         (lambda: recorded(points=[], tolerance=0.1), "one or more points"),
         (lambda: recorded(points=POINTS * 2, tolerance=0.1), "all differ"),
+        (
+            lambda: recorded(points=POINTS, tolerance=0.1, again={"seed": 1}),
+            "one of the points to make again",
+        ),
         (lambda: plain(float("nan")), "finite number"),
         (lambda: plain({"a": object()}), "finite number"),
     ],
