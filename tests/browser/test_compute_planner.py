@@ -83,7 +83,7 @@ def check_plan(widget):
     said = exact(widget)
     assert said.keys() == right.keys()
     for name, value in right.items():
-        assert said[name] == pytest.approx(value, rel=6e-4), name
+        assert said[name] == pytest.approx(value, rel=2e-5), name
     status = widget.locator(".llm-status").text_content()
     flops, share, ratio, hours, time, unit, count, device, percent, peak = re.match(
         f"({AMOUNT}) FLOPs, ({AMOUNT}) % .*; ({AMOUNT}) tokens a parameter\\. "
@@ -250,12 +250,12 @@ def test_the_figure_keeps_its_height(stage, width):
 def test_the_chapters_own_planner(visit, host):
     with visit(CHAPTER, host) as page:
         widget = page.locator(".llm-compute-planner")
-        assert exact(widget)["6 N D"] == pytest.approx(3.15e23, rel=6e-4)
+        assert exact(widget)["6 N D"] == pytest.approx(3.15e23, rel=1e-5)
         assert choices(widget, "Training").input_value() == "GPT-3"
         choices(widget, "Training").select_option("our fifth size")
         press(slider(widget, "devices"), "ArrowRight")
         assert exact(widget)["hours"] * 2 == pytest.approx(
-            exact(widget)["device-hours"], rel=6e-4
+            exact(widget)["device-hours"], rel=2e-5
         )
         widget.get_by_text("The numbers in full").click()
         assert widget.locator("details table").is_visible()

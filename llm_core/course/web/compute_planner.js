@@ -56,11 +56,10 @@ function threeDigits(number) {
   return String(Number(number.toPrecision(3)));
 }
 
-// The same with four digits, and with a power of ten from a million on.
+// The same with six digits, and with a power of ten from a million on.
 function inFull(number) {
-  if (number < 0.001 || number >= 999_999.5) return scientific(number, 3);
-  if (number >= 999.95) return exactly(Math.round(number));
-  return String(Number(number.toPrecision(4)));
+  if (number < 0.001 || number >= 999_999.5) return scientific(number, 5);
+  return number.toLocaleString("en-US", { maximumSignificantDigits: 6 });
 }
 
 function inTime(hours) {
